@@ -1,0 +1,1 @@
+//! Whether a submission becomes a message: field rules, sender policy, throttles.

@@ -1,0 +1,1 @@
+//! The configuration: raw (serde) to checked (validated, resolved).

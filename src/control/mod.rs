@@ -1,0 +1,1 @@
+//! The control socket: requests and replies as types, the socket itself.

@@ -1,0 +1,1 @@
+//! A socket (TCP or TLS) and the small driver that moves bytes between it and a Session.

@@ -1,0 +1,1 @@
+//! Durable per-account delivery of receipts and MO messages.

@@ -1,0 +1,160 @@
+//! The message and its identities: the nouns every stage shares.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::text::{Body, Concatenation};
+
+/// Milliseconds since the Unix epoch, from the gateway's own clock.
+///
+/// The clock is anchored to wall time once at start and then advances with the monotonic clock, so a step of the wall clock
+/// neither expires nor delays a message. It is what records on disk carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// Later than any moment that matters: "never".
+    pub const NEVER: Timestamp = Timestamp(u64::MAX);
+
+    /// This moment plus `milliseconds`, saturating at [`Timestamp::NEVER`].
+    pub fn plus(self, duration: std::time::Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long ago `earlier` was; zero when it is in the future.
+    pub fn since(self, earlier: Timestamp) -> std::time::Duration {
+        std::time::Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The gateway's number for an accepted message, a mailbox item or a parked receipt. Never used twice on one spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct MessageId(pub u64);
+
+/// An account as the running process knows it: an index into the append-only table of account names, which outlives reloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountKey(pub u16);
+
+/// An operator as the running process knows it: an index into the append-only table of operator names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperatorKey(pub u16);
+
+/// An SMPP address: type of number, numbering plan, and the characters as sent, without terminator (SMPP 3.4 section 5.2.5-5.2.9).
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Address {
+    pub ton: u8,
+    pub npi: u8,
+    pub digits: SmallVec<[u8; 22]>,
+}
+
+impl Address {
+    pub fn new(ton: u8, npi: u8, digits: &[u8]) -> Self {
+        Address { ton, npi, digits: SmallVec::from_slice(digits) }
+    }
+
+    /// The characters as text; what is not UTF-8 shows as replacement characters.
+    pub fn text(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.digits)
+    }
+}
+
+impl fmt::Debug for Address {
+    /// Masked, because debug output ends up in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.ton, self.npi, Masked(&self.digits))
+    }
+}
+
+/// Shows a number with its middle hidden (`35840****567`), for logs; short codes and names shorter than six stay whole.
+pub struct Masked<'a>(pub &'a [u8]);
+
+impl fmt::Display for Masked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(self.0);
+        let count = text.chars().count();
+        if count < 6 {
+            return f.write_str(&text);
+        }
+        let head = (count / 2).min(5);
+        let tail = if count >= 9 { 3 } else { 1 };
+        for (i, c) in text.chars().enumerate() {
+            write!(f, "{}", if i >= head && i < count - tail { '*' } else { c })?;
+        }
+        Ok(())
+    }
+}
+
+/// What the application asked to hear about its message: `registered_delivery` (SMPP 5.0 section 4.7.21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReceiptRequest(pub u8);
+
+impl ReceiptRequest {
+    /// Does a final result of this kind produce a receipt?
+    pub fn wants_final(self, delivered: bool) -> bool {
+        match self.0 & 0x03 {
+            1 => true,
+            2 => !delivered,
+            3 => delivered,
+            _ => false,
+        }
+    }
+
+    /// Could any final result produce a receipt, so that the operator must be asked for one?
+    pub fn wants_any(self) -> bool {
+        self.0 & 0x03 != 0
+    }
+
+    /// Are intermediate notifications asked for?
+    pub fn wants_intermediate(self) -> bool {
+        self.0 & 0x10 != 0
+    }
+}
+
+/// An accepted message, as the spool keeps it. Its parts are derived from it for each operator, never stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The owner's system_id.
+    pub account: Arc<str>,
+    pub source: Address,
+    /// The number as routed: E.164 digits without `+` where the account's rules could complete it.
+    pub destination: Address,
+    /// The number as the application wrote it, when it differs: receipts come from this one.
+    pub submitted_destination: Option<Address>,
+    pub service_type: SmallVec<[u8; 6]>,
+    pub protocol_id: u8,
+    pub priority: u8,
+    /// Messaging mode and reply path bits of esm_class (0x03 and 0x80).
+    pub esm_class: u8,
+    pub receipt: ReceiptRequest,
+    pub accepted_at: Timestamp,
+    /// Not to be sent before (schedule_delivery_time); zero when at once.
+    pub not_before: Timestamp,
+    /// End of validity: not to be sent after.
+    pub expires_at: Timestamp,
+    pub body: Body,
+    /// Message class or message waiting bits of the original data_coding, 0 when none (3GPP TS 23.038 section 4).
+    pub dcs_class: u8,
+    /// Set when the application had split the text itself, by UDH or SAR.
+    pub concatenation: Option<Concatenation>,
+    /// User data header elements other than concatenation, without the length octet.
+    pub udh: Bytes,
+    /// Reference number for our own concatenation of this message.
+    pub reference: u16,
+    /// TLVs to be passed on, encoded.
+    pub tlvs: Bytes,
+    /// The session spoke SMPP 3.3: its ids are at most eight hexadecimal digits (SMPP 5.0 section 2.11).
+    pub short_id: bool,
+}
+
+/// A message on its way: what the queue, the binds and the ledger share. The payload is never copied after acceptance.
+#[derive(Debug)]
+pub struct Job {
+    pub id: MessageId,
+    pub account: AccountKey,
+    pub message: Message,
+    /// Operators that may carry it, in order of preference; empty while no route exists.
+    pub route: SmallVec<[OperatorKey; 4]>,
+}

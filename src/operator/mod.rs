@@ -1,0 +1,1 @@
+//! The ESME side: queue, pool of binds, bind task, outcome, retry.

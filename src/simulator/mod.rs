@@ -1,0 +1,1 @@
+//! Simulated operators and clients for the demo, tests and benchmarks.

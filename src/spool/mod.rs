@@ -1,0 +1,1 @@
+//! The segmented append log: records, segments, group commit, recovery, compaction, quarantine.

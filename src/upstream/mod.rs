@@ -1,0 +1,1 @@
+//! The SMSC side: listeners, login, the session task of a bound application.
