@@ -30,6 +30,8 @@ pub mod route;
 pub mod ledger;
 pub mod spool;
 
+pub mod queue;
+
 pub mod mailbox;
 pub mod operator;
 pub mod receipt;

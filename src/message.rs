@@ -1,11 +1,13 @@
 //! The message and its identities: the nouns every stage shares.
 
 use std::fmt;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use crate::receipt::State;
 use crate::text::{Body, Concatenation};
 
 /// Milliseconds since the Unix epoch, from the gateway's own clock.
@@ -157,4 +159,127 @@ pub struct Job {
     pub message: Message,
     /// Operators that may carry it, in order of preference; empty while no route exists.
     pub route: SmallVec<[OperatorKey; 4]>,
+}
+
+/// What a mailbox item tells the application.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailKind {
+    /// The receipt of `message`, which is in `state`.
+    Receipt { message: MessageId, state: State },
+    /// A mobile-originated message.
+    Mo,
+}
+
+/// A receipt or MO message for an account, kept until a bound receiver has acknowledged it or it has expired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    pub id: MessageId,
+    pub kind: MailKind,
+    /// The owner's system_id.
+    pub account: Arc<str>,
+    pub source: Address,
+    pub destination: Address,
+    /// Message type bits (SMPP 5.0 section 4.7.12); the UDH flag follows from `udh` and `concatenation`.
+    pub esm_class: u8,
+    pub protocol_id: u8,
+    pub dcs_class: u8,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// Set on a part of an MO message whose other parts did not come in time.
+    pub concatenation: Option<Concatenation>,
+    /// User data header elements other than concatenation, without the length octet.
+    pub udh: Bytes,
+    pub body: Body,
+    /// TLVs, encoded.
+    pub tlvs: Bytes,
+}
+
+/// A mobile-originated message, or one part of one, as an operator delivered it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mo {
+    pub operator: Arc<str>,
+    pub source: Address,
+    pub destination: Address,
+    pub protocol_id: u8,
+    pub dcs_class: u8,
+    pub received_at: Timestamp,
+    pub concatenation: Option<Concatenation>,
+    pub udh: Bytes,
+    pub body: Body,
+    pub tlvs: Bytes,
+}
+
+/// The append-only table of names of one kind (accounts, operators): a name keeps its key for the life of the process, whatever
+/// reloads come.
+#[derive(Debug, Default)]
+pub struct Names {
+    inner: RwLock<NameTable>,
+}
+
+#[derive(Debug, Default)]
+struct NameTable {
+    keys: HashMap<Arc<str>, u16>,
+    names: Vec<Arc<str>>,
+}
+
+impl Names {
+    /// The key of `name`, given now if it has none. The table holds 65,536 names; the last key is shared beyond that.
+    pub fn intern(&self, name: &str) -> u16 {
+        if let Some(key) = self.key(name) {
+            return key;
+        }
+        let mut table = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = table.keys.get(name) {
+            return *key;
+        }
+        let key = u16::try_from(table.names.len()).unwrap_or(u16::MAX);
+        let name: Arc<str> = name.into();
+        table.names.push(name.clone());
+        table.keys.insert(name, key);
+        key
+    }
+
+    /// The key of `name`, if it ever had one.
+    pub fn key(&self, name: &str) -> Option<u16> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).keys.get(name).copied()
+    }
+
+    /// The name behind `key`; empty when the key was never given.
+    pub fn name(&self, key: u16) -> Arc<str> {
+        let table = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        table.names.get(usize::from(key)).cloned().unwrap_or_else(|| "".into())
+    }
+}
+
+/// A plain one-part message for tests of other modules.
+#[cfg(test)]
+pub fn test_message(account: &str, destination: &str, text: &str) -> Message {
+    Message {
+        account: account.into(),
+        source: Address::new(5, 0, b"SHOP"),
+        destination: Address::new(1, 1, destination.as_bytes()),
+        submitted_destination: None,
+        service_type: SmallVec::new(),
+        protocol_id: 0,
+        priority: 0,
+        esm_class: 0,
+        receipt: ReceiptRequest(1),
+        accepted_at: Timestamp(1_000),
+        not_before: Timestamp(0),
+        expires_at: Timestamp(1_000_000_000),
+        body: Body { alphabet: crate::text::Alphabet::Gsm7, octets: Bytes::copy_from_slice(text.as_bytes()) },
+        dcs_class: 0,
+        concatenation: None,
+        udh: Bytes::new(),
+        reference: 7,
+        tlvs: Bytes::new(),
+        short_id: false,
+    }
+}
+
+/// A job around [`test_message`].
+#[cfg(test)]
+pub fn test_job(id: u64, account: AccountKey) -> Arc<Job> {
+    let message = test_message("shop", "358401234567", "Moi");
+    Arc::new(Job { id: MessageId(id), account, message, route: SmallVec::from_slice(&[OperatorKey(0), OperatorKey(1)]) })
 }

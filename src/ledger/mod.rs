@@ -1,1 +1,208 @@
-//! What has happened to every accepted message: a pure state machine fed by batches of events, one thread that owns it and the spool.
+//! What has happened to every accepted message: a pure state machine, fed with events in the order the journal thread takes them.
+//!
+//! One owner for everything that must stay consistent: which messages are pending, which parts an operator has taken, whose a
+//! receipt is, what lies in a mailbox. Each event becomes at most one spool record per change of state, so that a torn write can
+//! never leave half a change; recovery replays the records through [`restore`](Ledger::restore). Effects leave only after the
+//! journal thread has committed the records.
+//!
+//! No locks, no clock, no I/O: the spool is reached through [`Log`], the configuration through [`Rules`].
+
+mod apply;
+mod codec;
+mod correlation;
+mod event;
+mod index;
+mod mo;
+mod restore;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+pub use codec::{Unreadable, put_message};
+pub use event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Status, Waiting, all_parts};
+pub use restore::Restored;
+use status::History;
+pub use status::{MessageStatus, PartStatus, UnmatchedReceipt};
+
+use crate::message::{Mail, Message, MessageId, Names, OperatorKey, Timestamp};
+use crate::receipt::{ReceiptId, ReceiptPolicy};
+use crate::spool::Location;
+use correlation::{Correlation, Key};
+use index::Index;
+use mo::Reassembly;
+
+/// Kinds of spool records. "Full" ones say everything about a thing; the others are changes to it.
+pub mod kind {
+    /// Full: an accepted message.
+    pub const MESSAGE: u8 = 1;
+    /// Full: a message with the state of its parts, written when the record before it is moved.
+    pub const CARRIED: u8 = 2;
+    /// An operator took a part.
+    pub const SENT: u8 = 3;
+    /// A part got its final state while others have not.
+    pub const PART_FINAL: u8 = 4;
+    /// The thing is finished.
+    pub const DONE: u8 = 5;
+    /// Full: a mailbox item; it may finish a message or the parts of an MO message in the same breath.
+    pub const MAIL: u8 = 6;
+    /// Full: a receipt that no message was found for yet.
+    pub const PARKED: u8 = 7;
+    /// Full: one part of an MO message.
+    pub const MO_PART: u8 = 8;
+}
+
+/// Where records go: the spool, or a test's memory.
+pub trait Log {
+    /// Appends a full record of a live thing.
+    fn append_full(&mut self, kind: u8, id: MessageId, payload: &[u8]) -> Location;
+    /// Appends a change to a live thing.
+    fn append_change(&mut self, kind: u8, id: MessageId, payload: &[u8]);
+    /// The full record at `location` is not needed any more.
+    fn release(&mut self, location: Location);
+    /// Reads a full record back; `None` when it is damaged (the spool has quarantined it).
+    fn read(&mut self, location: Location) -> Option<(u8, Bytes)>;
+}
+
+/// What every change is made with: the time, the log, the rules, and the list of what must follow.
+pub struct Turn<'a, L, R> {
+    pub now: Timestamp,
+    pub log: &'a mut L,
+    pub rules: &'a R,
+    pub effects: &'a mut Vec<Effect>,
+}
+
+/// What the ledger needs to know of the configuration in force.
+pub trait Rules {
+    /// Operators that may carry the message, in order of preference.
+    fn route(&self, message: &Message) -> SmallVec<[OperatorKey; 4]>;
+    fn receipt_policy(&self, account: &str) -> ReceiptPolicy;
+    /// How this operator's receipts write the id its responses gave.
+    fn receipt_id(&self, operator: OperatorKey) -> ReceiptId;
+    /// The account an MO message belongs to, by its number and first word.
+    fn inbound(&self, number: &[u8], text: &str) -> Option<Arc<str>>;
+    /// Minutes east of UTC for the dates in an account's receipts.
+    fn receipt_utc_offset(&self, account: &str) -> i32;
+    /// The id as the application knows it.
+    fn message_id_text(&self, id: MessageId, short: bool) -> String;
+    fn limits(&self) -> &Limits;
+}
+
+/// Times and sizes the ledger keeps to.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long a mailbox item is kept.
+    pub mail_time_to_live: Duration,
+    /// How long an operator's receipt is awaited after its response.
+    pub receipt_timeout: Duration,
+    /// How long a receipt waits for the response it belongs to.
+    pub early_receipt: Duration,
+    /// How long the parts of an MO message wait for each other.
+    pub mo_reassembly: Duration,
+}
+
+/// The ids given so far. Shared with the sessions, which number their submissions themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Ids(Arc<AtomicU64>);
+
+impl Ids {
+    pub fn starting_at(next: u64) -> Self {
+        Ids(Arc::new(AtomicU64::new(next)))
+    }
+
+    pub fn next(&self) -> MessageId {
+        MessageId(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The state machine. See the module's story.
+#[derive(Debug)]
+pub struct Ledger {
+    index: Index,
+    correlation: Correlation,
+    parked: HashMap<Key, SmallVec<[MessageId; 1]>>,
+    parked_since: VecDeque<(Timestamp, MessageId)>,
+    awaiting: VecDeque<(Timestamp, MessageId)>,
+    reassembly: Reassembly,
+    history: History,
+    unmatched: VecDeque<UnmatchedReceipt>,
+    ids: Ids,
+    accounts: Arc<Names>,
+    operators: Arc<Names>,
+    scratch: Vec<u8>,
+}
+
+/// Unmatched receipts kept for `smppgw ctl receipts`.
+const UNMATCHED_KEPT: usize = 1_000;
+
+/// Events that time alone brings, handled per call of [`Ledger::tick`].
+const EXPIRIES_PER_TICK: usize = 10_000;
+
+impl Ledger {
+    /// An empty ledger. `hot`: messages whose payload stays in memory; `history`: finished messages kept for look-up.
+    pub fn new(ids: Ids, accounts: Arc<Names>, operators: Arc<Names>, hot: usize, history: usize) -> Self {
+        Ledger {
+            index: Index::new(hot),
+            correlation: Correlation::new(history),
+            parked: HashMap::new(),
+            parked_since: VecDeque::new(),
+            awaiting: VecDeque::new(),
+            reassembly: Reassembly::default(),
+            history: History::new(history),
+            unmatched: VecDeque::new(),
+            ids,
+            accounts,
+            operators,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Every live thing: pending messages, mailbox items, parked receipts, MO parts.
+    pub fn live(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Accepted messages that are not final.
+    pub fn pending_messages(&self) -> usize {
+        self.index.messages()
+    }
+
+    /// The message behind a live id, from memory or the spool.
+    fn message(&self, id: MessageId, log: &mut impl Log) -> Option<Message> {
+        let item = self.index.get(id)?;
+        let index::What::Message(pending) = &item.what else { return None };
+        match &pending.job {
+            Some(job) => Some(job.message.clone()),
+            None => codec::message(&mut codec::Reader(log.read(item.location)?.1)).ok(),
+        }
+    }
+
+    /// Reads mailbox items and messages back that had been dropped from memory; what cannot be read is left out.
+    pub fn mail(&self, id: MessageId, log: &mut impl Log) -> Option<Arc<Mail>> {
+        let item = self.index.get(id)?;
+        let index::What::Mail { .. } = item.what else { return None };
+        let mut reader = codec::Reader(log.read(item.location)?.1);
+        restore::skip_mail_header(&mut reader).ok()?;
+        codec::mail(id, &mut reader).ok().map(Arc::new)
+    }
+
+    /// The message as the binds need it, read back from the spool when its payload was dropped from memory.
+    pub fn job(&self, id: MessageId, log: &mut impl Log, rules: &impl Rules) -> Option<Arc<crate::message::Job>> {
+        let item = self.index.get(id)?;
+        let index::What::Message(pending) = &item.what else { return None };
+        if let Some(job) = &pending.job {
+            return Some(job.clone());
+        }
+        let message = codec::message(&mut codec::Reader(log.read(item.location)?.1)).ok()?;
+        let route = rules.route(&message);
+        Some(Arc::new(crate::message::Job { id, account: pending.account, message, route }))
+    }
+}

@@ -1,0 +1,119 @@
+//! What the ledger is told, and what it tells back: the vocabulary between the sessions and the journal thread.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::message::{AccountKey, Address, Job, Mail, MessageId, Mo, OperatorKey};
+use crate::receipt::{Receipt, State};
+
+/// The id an operator gave a part, as its submit_sm_resp wrote it.
+pub type OperatorId = SmallVec<[u8; 24]>;
+
+/// Something that happened to a message. Events of one batch become durable together, before any of them is answered.
+#[derive(Debug)]
+pub enum Event {
+    /// A submission passed every rule; once durable it is ours.
+    Accept(Arc<Job>),
+    /// An operator took part `part` (from 0) of `total`.
+    Sent { job: Arc<Job>, operator: OperatorKey, part: u8, total: u8, operator_id: OperatorId },
+    /// The parts of `parts` (a bit each) will never be sent.
+    Failed { job: Arc<Job>, operator: Option<OperatorKey>, parts: PartSet, total: u8, failure: Failure },
+    /// An operator delivered a receipt.
+    Receipt { operator: OperatorKey, receipt: Receipt, source: Address, destination: Address },
+    /// An operator delivered a mobile-originated message or a part of one.
+    Mo(Mo),
+    /// A mailbox item has left the mailbox.
+    MailDone { id: MessageId, how: MailEnd },
+}
+
+/// Why parts will never be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failure {
+    /// The state its owner is told: REJECTD, UNDELIV, EXPIRED or DELETED.
+    pub state: State,
+    /// The operator's status, 0 when the reason is ours.
+    pub status: u32,
+}
+
+/// How a mailbox item ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailEnd {
+    /// The application acknowledged it.
+    Delivered,
+    /// The application refused it for good (ESME_RX_P_APPN, ESME_RX_R_APPN, or another permanent status).
+    Refused,
+    /// Its time to live ended.
+    Expired,
+}
+
+/// A set of part numbers (from 0), at most [`MAX_PARTS`] of them.
+pub type PartSet = u64;
+
+/// Most parts one message may have: the width of a [`PartSet`].
+pub const MAX_PARTS: usize = 64;
+
+/// The set of all parts of a message of `total` parts.
+pub fn all_parts(total: u8) -> PartSet {
+    if usize::from(total) >= MAX_PARTS { PartSet::MAX } else { (1 << total) - 1 }
+}
+
+/// What the sender of an event is answered, as an SMPP status; `0` means that it is durable.
+pub type Status = u32;
+
+/// What must be done once the batch is durable.
+#[derive(Debug)]
+pub enum Effect {
+    /// Parts not in `done` wait for this message's operator.
+    Queue(Waiting),
+    /// A receipt or MO message is in its owner's mailbox.
+    Mail { account: AccountKey, mail: Arc<Mail> },
+    /// A message is no longer pending: its account's share of the queue limit is free again.
+    Finished { account: AccountKey },
+    /// Something worth counting.
+    Note(Note),
+}
+
+/// A message that waits to be sent.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub id: MessageId,
+    pub account: AccountKey,
+    /// Where it must go: set when some parts have already gone there, so that the handset can join them.
+    pub bound_to: Option<OperatorKey>,
+    /// Parts that need not be sent again.
+    pub done: PartSet,
+    pub job: Arc<Job>,
+}
+
+/// Things to be counted; the journal thread turns them into metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Note {
+    /// Milliseconds from acceptance until an operator took the part.
+    PartSent { operator: OperatorKey, milliseconds: u64 },
+    PartFailed { operator: Option<OperatorKey>, state: State },
+    /// A receipt matched a message. Milliseconds since acceptance.
+    ReceiptMatched { operator: OperatorKey, state: State, milliseconds: u64 },
+    /// A receipt for a part that already had its final state; `contradicts` when the state differs.
+    ReceiptRepeated { operator: OperatorKey, contradicts: bool },
+    /// A receipt that came before the response it belongs to, or belongs to nothing.
+    ReceiptParked { operator: OperatorKey },
+    /// A parked receipt found its message.
+    ReceiptUnparked { operator: OperatorKey },
+    /// A parked receipt found nothing in its time.
+    ReceiptUnmatched { operator: OperatorKey },
+    /// Several messages could own it: parked, never guessed.
+    ReceiptAmbiguous { operator: OperatorKey },
+    /// An operator gave no receipt within the time allowed.
+    ReceiptMissing { operator: Option<OperatorKey> },
+    /// A receipt was put in the mailbox.
+    ReceiptForwarded { account: AccountKey, state: State },
+    MoReceived,
+    MoForwarded { account: AccountKey },
+    MoUnroutable,
+    /// Parts of an MO message did not all come; what came was forwarded.
+    MoIncomplete,
+    /// The operator's response carried no id: no receipt can be matched.
+    NoOperatorId { operator: OperatorKey },
+    Mail { account: AccountKey, how: MailEnd },
+}

@@ -1,0 +1,89 @@
+//! TCP, or TLS over it, behind one type.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, TlsStream, rustls::ClientConfig};
+
+/// How long a connection to an operator, its TLS handshake included, may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection.
+pub enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Takes over a connected socket; small writes leave at once, since PDUs are gathered before they are written.
+    pub fn plain(socket: TcpStream) -> io::Result<Stream> {
+        socket.set_nodelay(true)?;
+        Ok(Stream::Plain(socket))
+    }
+
+    /// The other end's address.
+    pub fn peer(&self) -> io::Result<SocketAddr> {
+        match self {
+            Stream::Plain(socket) => socket.peer_addr(),
+            Stream::Tls(tls) => tls.get_ref().0.peer_addr(),
+        }
+    }
+}
+
+/// Connects to a host by name or address; with `tls` the certificate must be good for the name given.
+///
+/// # Errors
+/// What the resolver, the socket or the handshake said; `TimedOut` after ten seconds.
+pub async fn connect(host: &str, port: u16, tls: Option<(Arc<ClientConfig>, ServerName<'static>)>) -> io::Result<Stream> {
+    let connect = async {
+        let socket = TcpStream::connect((host, port)).await?;
+        socket.set_nodelay(true)?;
+        match tls {
+            None => Ok(Stream::Plain(socket)),
+            Some((config, name)) => {
+                let tls = TlsConnector::from(config).connect(name, socket).await?;
+                Ok(Stream::Tls(Box::new(TlsStream::Client(tls))))
+            }
+        }
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Stream::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Stream::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Stream::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
