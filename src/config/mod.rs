@@ -1,1 +1,7 @@
-//! The configuration: raw (serde) to checked (validated, resolved).
+//! The configuration: text to raw (spanned tables) to checked (validated, resolved).
+
+pub mod checked;
+pub mod fault;
+
+pub use checked::*;
+pub use fault::{Fault, Severity};
