@@ -27,6 +27,7 @@ pub mod upstream;
 pub mod accept;
 pub mod route;
 
+pub mod journal;
 pub mod ledger;
 pub mod spool;
 

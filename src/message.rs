@@ -1,7 +1,7 @@
 //! The message and its identities: the nouns every stage shares.
 
-use std::fmt;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;

@@ -2,28 +2,37 @@
 
 use std::sync::Arc;
 
-use bytes::BufMut;
+use bytes::{BufMut, BytesMut};
 use smallvec::SmallVec;
 
 use super::codec::{put_mail, put_message, put_short};
 use super::correlation::{Found, Key, Target, suffix};
-use super::event::{Effect, Event, Failure, MailEnd, Note, OperatorId, PartSet, Status, Waiting};
-use super::index::{Item, Part, PartState, Parked, Pending, What};
+use super::event::{Effect, Event, Failure, MailEnd, Note, OperatorId, PartSet, Status, Waiting, all_parts};
+use super::index::{Item, Parked, PartState, Pending, What};
 use super::status::{MessageStatus, UnmatchedReceipt};
 use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, UNMATCHED_KEPT, kind};
 use crate::message::{AccountKey, Address, Job, Mail, MailKind, Message, MessageId, OperatorKey, Timestamp};
 use crate::receipt::{self, Receipt, ReceiptPolicy, State};
+use crate::smpp::{TlvTag, Tlvs, tlv};
 use crate::text::{Alphabet, Body};
 
 /// Answer to an event that is durable.
 const OK: Status = 0;
 
 /// What a final state adds to a receipt.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Verdict {
     pub state: State,
-    pub error: u16,
+    /// As the operator's receipt wrote it, or an SMPP status in digits.
+    pub error: SmallVec<[u8; 8]>,
     pub network_error_code: Option<[u8; 3]>,
+}
+
+impl Verdict {
+    /// The error as a number; 0 when it is none.
+    fn error_number(&self) -> u16 {
+        std::str::from_utf8(&self.error).ok().and_then(|digits| digits.trim().parse().ok()).unwrap_or(0)
+    }
 }
 
 impl Ledger {
@@ -36,8 +45,8 @@ impl Ledger {
                 self.sent(&job, operator, (part, total), operator_id, t);
                 OK
             }
-            Event::Failed { job, operator, parts, total, failure } => {
-                self.failed(&job, operator, (parts, total), failure, t);
+            Event::Failed { id, operator, parts, failure } => {
+                self.failed(id, operator, parts, failure, t);
                 OK
             }
             Event::Receipt { operator, receipt, source, destination } => {
@@ -57,19 +66,17 @@ impl Ledger {
         self.scratch.clear();
         put_message(&mut self.scratch, &job.message);
         let location = t.log.append_full(kind::MESSAGE, job.id, &self.scratch);
-        let pending = Pending { account: job.account, receipt: job.message.receipt, parts: Box::default(), job: Some(job.clone()) };
+        let pending =
+            Pending { account: job.account, receipt: job.message.receipt, parts: Box::default(), job: Some(job.clone()) };
         self.index.insert(job.id, Item { location, what: What::Message(pending) });
         t.effects.push(Effect::Queue(Waiting { id: job.id, account: job.account, bound_to: None, done: 0, job }));
         OK
     }
 
-    /// Forgets submissions whose batch could not be made durable: they were refused, so they never existed.
-    pub fn withdraw(&mut self, id: MessageId, log: &mut impl Log) {
-        if let Some(item) = self.index.remove(id) {
-            log.release(item.location);
-        }
-        self.scratch.clear();
-        log.append_change(kind::DONE, id, &[]);
+    /// Forgets a submission whose group could not be made durable: it was refused, so it never existed. The spool has taken its
+    /// record out of the log.
+    pub fn withdraw(&mut self, id: MessageId) {
+        self.index.remove(id);
     }
 
     fn sent(
@@ -77,7 +84,8 @@ impl Ledger {
         job: &Arc<Job>,
         operator: OperatorKey,
         (part, total): (u8, u8),
-        operator_id: OperatorId, t: &mut Turn<'_, impl Log, impl Rules>
+        operator_id: OperatorId,
+        t: &mut Turn<'_, impl Log, impl Rules>,
     ) {
         let Some(pending) = self.index.message_mut(job.id) else { return };
         let Some(slot) = pending.part_mut(part, total) else { return };
@@ -106,13 +114,21 @@ impl Ledger {
             return;
         }
         let target = Target { message: job.id, part, destination: suffix(&job.message.destination.digits) };
-        for key in self.response_keys(operator, &operator_id, t.rules) {
+        if let Some(key) = self.stored_key(operator, &operator_id, t.rules) {
             self.correlation.insert(key, target);
             self.unpark(key, t);
         }
     }
 
-    fn log_sent(&mut self, id: MessageId, part: u8, total: u8, operator: OperatorKey, operator_id: &[u8], t: &mut Turn<'_, impl Log, impl Rules>) {
+    fn log_sent(
+        &mut self,
+        id: MessageId,
+        part: u8,
+        total: u8,
+        operator: OperatorKey,
+        operator_id: &[u8],
+        t: &mut Turn<'_, impl Log, impl Rules>,
+    ) {
         self.scratch.clear();
         self.scratch.put_slice(&[part, total]);
         put_short(&mut self.scratch, self.operators.name(operator.0).as_bytes());
@@ -120,74 +136,76 @@ impl Ledger {
         t.log.append_change(kind::SENT, id, &self.scratch);
     }
 
-    /// Keys under which a receipt for the id in a response may come.
-    pub(super) fn response_keys(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> SmallVec<[Key; 2]> {
-        receipt::id::response_keys(rules.receipt_id(operator), id).iter().map(|k| self.correlation.key(operator, k)).collect()
+    /// The key under which a receipt for the id of a response will come.
+    pub(super) fn stored_key(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> Option<Key> {
+        receipt::id::stored_key(rules.receipt_id(operator), id).map(|key| self.correlation.key(operator, &key))
     }
 
-    /// Keys to try, in order, for the id in a receipt.
-    fn receipt_keys(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> SmallVec<[Key; 2]> {
-        receipt::id::receipt_keys(rules.receipt_id(operator), id).iter().map(|k| self.correlation.key(operator, k)).collect()
+    /// Keys to try, in order, for the id of a receipt.
+    pub(super) fn sought_keys(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> SmallVec<[Key; 2]> {
+        let keys = receipt::id::sought_keys(rules.receipt_id(operator), id);
+        keys.iter().map(|key| self.correlation.key(operator, key)).collect()
     }
 
     fn failed(
         &mut self,
-        job: &Arc<Job>,
+        id: MessageId,
         operator: Option<OperatorKey>,
-        (parts, total): (PartSet, u8),
-        failure: Failure, t: &mut Turn<'_, impl Log, impl Rules>
+        parts: Option<(PartSet, u8)>,
+        failure: Failure,
+        t: &mut Turn<'_, impl Log, impl Rules>,
     ) {
-        let error = u16::try_from(failure.status).unwrap_or(u16::MAX);
-        for part in (0..total).filter(|p| parts & (1 << p) != 0) {
-            let Some(pending) = self.index.message_mut(job.id) else { return };
-            let Some(slot) = pending.part_mut(part, total) else { continue };
+        let error = three_digits(u16::try_from(failure.status).unwrap_or(u16::MAX));
+        let Some(pending) = self.index.message_mut(id) else { return };
+        let (set, total) = parts.unwrap_or_else(|| {
+            let total = u8::try_from(pending.parts.len()).unwrap_or(u8::MAX).max(1);
+            (all_parts(total) & !pending.done(), total)
+        });
+        for part in (0..total).filter(|p| set & (1 << p) != 0) {
+            let Some(slot) = self.index.message_mut(id).and_then(|pending| pending.part_mut(part, total)) else { return };
             if !matches!(slot.state, PartState::Final { .. }) {
                 slot.operator = slot.operator.or(operator);
                 t.effects.push(Effect::Note(Note::PartFailed { operator, state: failure.state }));
-                let verdict = Verdict { state: failure.state, error, network_error_code: None };
-                self.part_final(job.id, part, verdict, t);
+                self.part_final(id, part, Verdict { state: failure.state, error: error.clone(), network_error_code: None }, t);
             }
         }
     }
 
     fn receipt(&mut self, received: Parked, t: &mut Turn<'_, impl Log, impl Rules>) {
         let operator = received.operator;
-        let keys = self.receipt_keys(operator, &received.receipt.id, t.rules);
+        let keys = self.sought_keys(operator, &received.receipt.id, t.rules);
         for key in &keys {
             match self.correlation.find(*key, &received.source, &received.destination) {
                 Found::One(target) => return self.matched(target, operator, &received.receipt, t),
                 Found::Ambiguous => {
                     t.effects.push(Effect::Note(Note::ReceiptAmbiguous { operator }));
-                    return self.park(received, keys.first().copied(), t);
+                    return self.park(received, &keys, t);
                 }
                 Found::Nothing => {}
             }
         }
-        self.park(received, keys.first().copied(), t);
+        self.park(received, &keys, t);
     }
 
-    fn matched(
-        &mut self,
-        target: Target,
-        operator: OperatorKey,
-        receipt: &Receipt, t: &mut Turn<'_, impl Log, impl Rules>
-    ) {
+    fn matched(&mut self, target: Target, operator: OperatorKey, receipt: &Receipt, t: &mut Turn<'_, impl Log, impl Rules>) {
         let id = target.message;
         let known = self.index.message_mut(id).map(|p| (p.receipt, p.parts.get(usize::from(target.part)).map(|s| s.state)));
-        let verdict = Verdict { state: receipt.state, error: receipt.error_number(), network_error_code: receipt.network_error_code };
+        let error = receipt.error.clone().unwrap_or_default();
+        let verdict = Verdict { state: receipt.state, error, network_error_code: receipt.network_error_code };
         match known {
             None => {
-                let contradicts = receipt.is_final() && self.history.get(id).is_some_and(|past| past.state != Some(receipt.state));
+                let contradicts =
+                    receipt.state.is_final() && self.history.get(id).is_some_and(|past| past.state != Some(receipt.state));
                 t.effects.push(Effect::Note(Note::ReceiptRepeated { operator, contradicts }));
             }
             Some((_, Some(PartState::Final { state, .. }))) => {
-                let contradicts = receipt.is_final() && state != receipt.state;
+                let contradicts = receipt.state.is_final() && state != receipt.state;
                 t.effects.push(Effect::Note(Note::ReceiptRepeated { operator, contradicts }));
             }
             Some((request, _)) => {
-                let milliseconds = self.age(id);
+                let milliseconds = self.age(t.now, id);
                 t.effects.push(Effect::Note(Note::ReceiptMatched { operator, state: receipt.state, milliseconds }));
-                if receipt.is_final() {
+                if receipt.state.is_final() {
                     self.part_final(id, target.part, verdict, t);
                 } else if request.wants_intermediate() {
                     self.forward(id, Some(target.part), verdict, MailClose::Nothing, t);
@@ -196,25 +214,20 @@ impl Ledger {
         }
     }
 
-    fn age(&self, id: MessageId) -> u64 {
+    fn age(&self, now: Timestamp, id: MessageId) -> u64 {
         match self.index.get(id).map(|item| &item.what) {
-            Some(What::Message(Pending { job: Some(job), .. })) => t.now.0.saturating_sub(job.message.accepted_at.0),
+            Some(What::Message(Pending { job: Some(job), .. })) => now.0.saturating_sub(job.message.accepted_at.0),
             _ => 0,
         }
     }
 
     /// A part has its final state: tell the owner what its policy says, and finish the message when nothing is left open.
-    fn part_final(
-        &mut self,
-        id: MessageId,
-        part: u8,
-        verdict: Verdict, t: &mut Turn<'_, impl Log, impl Rules>
-    ) {
+    fn part_final(&mut self, id: MessageId, part: u8, verdict: Verdict, t: &mut Turn<'_, impl Log, impl Rules>) {
         let Some(pending) = self.index.message_mut(id) else { return };
         let Some(slot) = pending.parts.get_mut(usize::from(part)) else { return };
-        slot.state = PartState::Final { state: verdict.state, error: verdict.error };
+        slot.state = PartState::Final { state: verdict.state, error: verdict.error_number() };
         let (request, account, total) = (pending.receipt, pending.account, pending.parts.len());
-        let delivered = verdict.state.is_success();
+        let delivered = verdict.state == State::Delivered;
         let all_final = pending.parts.iter().all(|p| matches!(p.state, PartState::Final { .. }));
         let account_name = self.accounts.name(account.0);
         match t.rules.receipt_policy(&account_name) {
@@ -232,7 +245,7 @@ impl Ledger {
             ReceiptPolicy::Part if all_final => self.finish(id, verdict.state, t),
             ReceiptPolicy::Message | ReceiptPolicy::Part => {
                 self.scratch.clear();
-                put_part_final(&mut self.scratch, part, total, verdict);
+                put_part_final(&mut self.scratch, part, total, &verdict);
                 t.log.append_change(kind::PART_FINAL, id, &self.scratch);
             }
         }
@@ -244,15 +257,15 @@ impl Ledger {
         id: MessageId,
         part: Option<u8>,
         verdict: Verdict,
-        close: MailClose, t: &mut Turn<'_, impl Log, impl Rules>
+        close: MailClose,
+        t: &mut Turn<'_, impl Log, impl Rules>,
     ) {
         let Some(message) = self.message(id, t.log) else {
             return self.finish(id, verdict.state, t);
         };
         let Some(pending) = self.index.message_mut(id) else { return };
         let (account, total) = (pending.account, pending.parts.len());
-        let part_of = part.map(|p| (p, total));
-        let mail = receipt_mail(self.ids.next(), id, &message, part_of, verdict, t);
+        let mail = receipt_mail(self.ids.next(), id, &message, (part, total), &verdict, t);
         self.scratch.clear();
         match close {
             MailClose::Message => {
@@ -264,7 +277,7 @@ impl Ledger {
         match part {
             Some(part) if close == MailClose::Part => {
                 self.scratch.put_u64(id.0);
-                put_part_final(&mut self.scratch, part, total, verdict);
+                put_part_final(&mut self.scratch, part, total, &verdict);
             }
             _ => self.scratch.put_u64(0),
         }
@@ -296,19 +309,16 @@ impl Ledger {
         t.log.release(item.location);
         let What::Message(pending) = item.what else { return };
         t.effects.push(Effect::Finished { account: pending.account });
-        if self.history_limit > 0 {
-            if self.history.len() >= self.history_limit {
-                self.history.pop_front();
+        for (part, sent) in (0u8..).zip(pending.parts.iter()) {
+            let Some(operator) = sent.operator.filter(|_| !sent.operator_id.is_empty()) else { continue };
+            if let Some(key) = self.stored_key(operator, &sent.operator_id, t.rules) {
+                self.correlation.finish(key, id, part);
             }
-            self.history.push_back(MessageStatus::finished(id, state, pending, &self.accounts, &self.operators));
         }
+        self.history.push(MessageStatus::finished(t.now, id, state, pending, &self.accounts, &self.operators));
     }
 
-    fn history_state(&self, id: MessageId) -> Option<State> {
-        self.history.iter().rev().find(|h| h.id == id).and_then(|h| h.state)
-    }
-
-    fn park(&mut self, parked: Parked, key: Option<Key>, t: &mut Turn<'_, impl Log, impl Rules>) {
+    fn park(&mut self, parked: Parked, keys: &[Key], t: &mut Turn<'_, impl Log, impl Rules>) {
         let id = self.ids.next();
         let until = parked.since.plus(t.rules.limits().early_receipt);
         self.scratch.clear();
@@ -316,15 +326,15 @@ impl Ledger {
         let location = t.log.append_full(kind::PARKED, id, &self.scratch);
         t.effects.push(Effect::Note(Note::ReceiptParked { operator: parked.operator }));
         self.index.insert(id, Item { location, what: What::Parked(Box::new(parked)) });
-        if let Some(key) = key {
-            self.parked.entry(key).or_default().push(id);
+        for key in keys {
+            self.parked.entry(*key).or_default().push(id);
         }
         self.parked_since.push_back((until, id));
     }
 
     /// A part has just got the id of `key`: receipts that came earlier for it find their owner.
     fn unpark(&mut self, key: Key, t: &mut Turn<'_, impl Log, impl Rules>) {
-        let Some(waiting) = self.parked.remove(&key) else { return };
+        let Some(waiting) = self.parked.get(&key).cloned() else { return };
         for id in waiting {
             let Some(Item { what: What::Parked(parked), .. }) = self.index.get(id) else { continue };
             let parked = Parked::clone(parked);
@@ -332,8 +342,6 @@ impl Ledger {
                 self.drop_parked(id, t);
                 t.effects.push(Effect::Note(Note::ReceiptUnparked { operator: parked.operator }));
                 self.matched(target, parked.operator, &parked.receipt, t);
-            } else {
-                self.parked.entry(key).or_default().push(id);
             }
         }
     }
@@ -342,10 +350,16 @@ impl Ledger {
         let item = self.index.remove(id)?;
         t.log.release(item.location);
         t.log.append_change(kind::DONE, id, &[]);
-        match item.what {
-            What::Parked(parked) => Some(parked),
-            _ => None,
+        let What::Parked(parked) = item.what else { return None };
+        for key in self.sought_keys(parked.operator, &parked.receipt.id, t.rules) {
+            if let Some(ids) = self.parked.get_mut(&key) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.parked.remove(&key);
+                }
+            }
         }
+        Some(parked)
     }
 
     fn mail_done(&mut self, id: MessageId, how: MailEnd, t: &mut Turn<'_, impl Log, impl Rules>) {
@@ -376,14 +390,6 @@ impl Ledger {
 
     fn parked_expired(&mut self, id: MessageId, t: &mut Turn<'_, impl Log, impl Rules>) {
         let Some(parked) = self.drop_parked(id, t) else { return };
-        for key in self.receipt_keys(parked.operator, &parked.receipt.id, t.rules) {
-            if let Some(ids) = self.parked.get_mut(&key) {
-                ids.retain(|other| *other != id);
-                if ids.is_empty() {
-                    self.parked.remove(&key);
-                }
-            }
-        }
         t.effects.push(Effect::Note(Note::ReceiptUnmatched { operator: parked.operator }));
         if self.unmatched.len() >= UNMATCHED_KEPT {
             self.unmatched.pop_front();
@@ -400,7 +406,7 @@ impl Ledger {
             let Some(pending) = self.index.message_mut(id) else { return };
             let operator = pending.parts.get(usize::from(part)).and_then(|p| p.operator);
             t.effects.push(Effect::Note(Note::ReceiptMissing { operator }));
-            let verdict = Verdict { state: State::Expired, error: 0, network_error_code: None };
+            let verdict = Verdict { state: State::Expired, error: SmallVec::new(), network_error_code: None };
             self.part_final(id, part, verdict, t);
         }
     }
@@ -413,9 +419,9 @@ enum MailClose {
     Message,
 }
 
-pub(super) fn put_part_final(out: &mut Vec<u8>, part: u8, total: usize, verdict: Verdict) {
+pub(super) fn put_part_final(out: &mut Vec<u8>, part: u8, total: usize, verdict: &Verdict) {
     out.put_slice(&[part, u8::try_from(total).unwrap_or(u8::MAX), verdict.state.number()]);
-    out.put_u16(verdict.error);
+    out.put_u16(verdict.error_number());
 }
 
 /// The receipt an application gets: the addresses of its message swapped, the classic text, and the TLVs (SMPP 3.4 appendix B).
@@ -423,18 +429,27 @@ fn receipt_mail(
     id: MessageId,
     message_id: MessageId,
     message: &Message,
-    part: Option<(u8, usize)>,
-    verdict: Verdict,
+    (part, parts): (Option<u8>, usize),
+    verdict: &Verdict,
     t: &Turn<'_, impl Log, impl Rules>,
 ) -> Mail {
     let text_id = t.rules.message_id_text(message_id, message.short_id);
-    let offset = t.rules.receipt_utc_offset(&message.account);
-    let text = receipt::write::text(&text_id, message.accepted_at, t.now, offset, verdict.state, verdict.error);
-    let mut tlvs = Vec::with_capacity(text_id.len() + 32);
-    receipt::write::tlvs(&mut tlvs, &text_id, verdict.state, verdict.network_error_code, &message.tlvs);
-    if let Some((part, total)) = part {
-        receipt::write::part_tlvs(&mut tlvs, message.reference, u8::try_from(total).unwrap_or(u8::MAX), part + 1);
-    }
+    let delivered = u16::from(verdict.state == State::Delivered);
+    let parts = u16::try_from(part.map_or(parts, |_| 1)).unwrap_or(u16::MAX);
+    let mut text = BytesMut::with_capacity(128);
+    let said = receipt::write::ReceiptText {
+        id: text_id.as_bytes(),
+        submitted_parts: parts,
+        delivered_parts: parts * delivered,
+        submitted: message.accepted_at,
+        done: t.now,
+        utc_offset: t.rules.receipt_utc_offset(&message.account),
+        state: verdict.state,
+        error: &verdict.error,
+        text: &[],
+    };
+    receipt::write::write(&said, &mut text);
+    let tlvs = receipt_tlvs(&text_id, message, part, verdict);
     let source: Address = message.submitted_destination.as_ref().unwrap_or(&message.destination).clone();
     Mail {
         id,
@@ -449,7 +464,36 @@ fn receipt_mail(
         expires_at: t.now.plus(t.rules.limits().mail_time_to_live),
         concatenation: None,
         udh: bytes::Bytes::new(),
-        body: Body { alphabet: Alphabet::Gsm7, octets: text.into() },
-        tlvs: tlvs.into(),
+        body: Body { alphabet: Alphabet::Gsm7, octets: text.freeze() },
+        tlvs,
     }
+}
+
+/// `err` as receipts write it: at least three digits (SMPP 3.4 appendix B).
+fn three_digits(error: u16) -> SmallVec<[u8; 8]> {
+    let mut digits = SmallVec::new();
+    let divisors = [10_000, 1_000, 100, 10, 1];
+    for (place, divisor) in divisors.iter().enumerate() {
+        if place >= 2 || error >= *divisor {
+            digits.push(b'0' + u8::try_from(error / divisor % 10).unwrap_or(0));
+        }
+    }
+    digits
+}
+
+/// The standard form of the receipt (SMPP 5.0 section 4.3.5.1), and the application's own reference given back.
+fn receipt_tlvs(id: &str, message: &Message, part: Option<u8>, verdict: &Verdict) -> bytes::Bytes {
+    let mut out = BytesMut::with_capacity(id.len() + 24);
+    tlv::put_string(&mut out, TlvTag::ReceiptedMessageId, id.as_bytes());
+    tlv::put(&mut out, TlvTag::MessageState, &[verdict.state.number()]);
+    if let Some(code) = verdict.network_error_code {
+        tlv::put(&mut out, TlvTag::NetworkErrorCode, &code);
+    }
+    if let Some(reference) = Tlvs::encoded(&message.tlvs).user_message_reference() {
+        tlv::put(&mut out, TlvTag::UserMessageReference, &reference.to_be_bytes());
+    }
+    if let Some(part) = part {
+        tlv::put(&mut out, TlvTag::SarSegmentSeqnum, &[part.saturating_add(1)]);
+    }
+    out.freeze()
 }

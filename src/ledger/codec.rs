@@ -9,7 +9,7 @@ use bytes::{Buf, BufMut, Bytes};
 use smallvec::SmallVec;
 
 use crate::message::{Address, Mail, MailKind, Message, MessageId, Mo, ReceiptRequest, Timestamp};
-use crate::receipt::{Receipt, State};
+use crate::receipt::State;
 use crate::text::{Alphabet, Body, Concatenation};
 
 /// A payload that its CRC vouches for but that this version cannot read: quarantined by the caller, never guessed.
@@ -112,7 +112,8 @@ const SHORT_ID: u8 = 0x02;
 
 /// Appends the payload of an accepted message.
 pub fn put_message(out: &mut Vec<u8>, m: &Message) {
-    let flags = if m.submitted_destination.is_some() { HAS_SUBMITTED_DESTINATION } else { 0 } | if m.short_id { SHORT_ID } else { 0 };
+    let flags =
+        if m.submitted_destination.is_some() { HAS_SUBMITTED_DESTINATION } else { 0 } | if m.short_id { SHORT_ID } else { 0 };
     out.put_u8(flags);
     put_short(out, m.account.as_bytes());
     put_address(out, &m.source);
@@ -187,7 +188,7 @@ pub fn put_mail(out: &mut Vec<u8>, mail: &Mail) {
 /// Reads what [`put_mail`] wrote, leaving the reader behind it.
 pub(super) fn mail(id: MessageId, r: &mut Reader) -> Result<Mail, Unreadable> {
     let kind = match r.u8()? {
-        1 => MailKind::Receipt { message: MessageId(r.u64()?), state: State::from_number(r.u8()?) },
+        1 => MailKind::Receipt { message: MessageId(r.u64()?), state: state(r)? },
         2 => MailKind::Mo,
         _ => return Err(Unreadable),
     };
@@ -235,4 +236,8 @@ pub(super) fn mo(r: &mut Reader) -> Result<Mo, Unreadable> {
         body: r.body()?,
         tlvs: r.long()?,
     })
+}
+
+pub(super) fn state(r: &mut Reader) -> Result<State, Unreadable> {
+    State::from_number(r.u8()?).ok_or(Unreadable)
 }

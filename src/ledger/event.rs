@@ -17,8 +17,8 @@ pub enum Event {
     Accept(Arc<Job>),
     /// An operator took part `part` (from 0) of `total`.
     Sent { job: Arc<Job>, operator: OperatorKey, part: u8, total: u8, operator_id: OperatorId },
-    /// The parts of `parts` (a bit each) will never be sent.
-    Failed { job: Arc<Job>, operator: Option<OperatorKey>, parts: PartSet, total: u8, failure: Failure },
+    /// Parts will never be sent: those of the set, of so many; `None` for all that have not been sent.
+    Failed { id: MessageId, operator: Option<OperatorKey>, parts: Option<(PartSet, u8)>, failure: Failure },
     /// An operator delivered a receipt.
     Receipt { operator: OperatorKey, receipt: Receipt, source: Address, destination: Address },
     /// An operator delivered a mobile-originated message or a part of one.
@@ -90,30 +90,63 @@ pub struct Waiting {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note {
     /// Milliseconds from acceptance until an operator took the part.
-    PartSent { operator: OperatorKey, milliseconds: u64 },
-    PartFailed { operator: Option<OperatorKey>, state: State },
+    PartSent {
+        operator: OperatorKey,
+        milliseconds: u64,
+    },
+    PartFailed {
+        operator: Option<OperatorKey>,
+        state: State,
+    },
     /// A receipt matched a message. Milliseconds since acceptance.
-    ReceiptMatched { operator: OperatorKey, state: State, milliseconds: u64 },
+    ReceiptMatched {
+        operator: OperatorKey,
+        state: State,
+        milliseconds: u64,
+    },
     /// A receipt for a part that already had its final state; `contradicts` when the state differs.
-    ReceiptRepeated { operator: OperatorKey, contradicts: bool },
+    ReceiptRepeated {
+        operator: OperatorKey,
+        contradicts: bool,
+    },
     /// A receipt that came before the response it belongs to, or belongs to nothing.
-    ReceiptParked { operator: OperatorKey },
+    ReceiptParked {
+        operator: OperatorKey,
+    },
     /// A parked receipt found its message.
-    ReceiptUnparked { operator: OperatorKey },
+    ReceiptUnparked {
+        operator: OperatorKey,
+    },
     /// A parked receipt found nothing in its time.
-    ReceiptUnmatched { operator: OperatorKey },
+    ReceiptUnmatched {
+        operator: OperatorKey,
+    },
     /// Several messages could own it: parked, never guessed.
-    ReceiptAmbiguous { operator: OperatorKey },
+    ReceiptAmbiguous {
+        operator: OperatorKey,
+    },
     /// An operator gave no receipt within the time allowed.
-    ReceiptMissing { operator: Option<OperatorKey> },
+    ReceiptMissing {
+        operator: Option<OperatorKey>,
+    },
     /// A receipt was put in the mailbox.
-    ReceiptForwarded { account: AccountKey, state: State },
+    ReceiptForwarded {
+        account: AccountKey,
+        state: State,
+    },
     MoReceived,
-    MoForwarded { account: AccountKey },
+    MoForwarded {
+        account: AccountKey,
+    },
     MoUnroutable,
     /// Parts of an MO message did not all come; what came was forwarded.
     MoIncomplete,
     /// The operator's response carried no id: no receipt can be matched.
-    NoOperatorId { operator: OperatorKey },
-    Mail { account: AccountKey, how: MailEnd },
+    NoOperatorId {
+        operator: OperatorKey,
+    },
+    Mail {
+        account: AccountKey,
+        how: MailEnd,
+    },
 }

@@ -4,9 +4,8 @@
 //! for: the parts that did come are forwarded one by one, still marked as parts.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BufMut;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
@@ -14,7 +13,7 @@ use super::event::{Effect, Note, Status};
 use super::index::{Item, What};
 use super::{Ledger, Log, Rules, Turn, kind};
 use crate::message::{AccountKey, Mail, MailKind, MessageId, Mo, Timestamp};
-use crate::text::{Alphabet, Body, Concatenation};
+use crate::text::{Body, Concatenation};
 
 /// ESME_RX_R_APPN: this message is refused; the operator need not try it again (SMPP 3.4 section 5.1.3).
 const REFUSED: Status = 0x66;
@@ -100,12 +99,8 @@ impl Ledger {
     fn join(&self, ids: &[MessageId]) -> Option<Mo> {
         let parts: Vec<&Mo> = ids.iter().filter_map(|id| self.mo_held(*id)).collect();
         let first = *parts.first()?;
-        let alphabet = first.body.alphabet;
-        let mut octets = BytesMut::new();
-        for part in &parts {
-            octets.extend_from_slice(&super::mo::same_alphabet(&part.body, alphabet));
-        }
-        Some(Mo { concatenation: None, body: Body { alphabet, octets: octets.freeze() }, ..first.clone() })
+        let bodies: Vec<Body> = parts.iter().map(|part| part.body.clone()).collect();
+        Some(Mo { concatenation: None, body: Body::join(&bodies), ..first.clone() })
     }
 
     fn mo_held(&self, id: MessageId) -> Option<&Mo> {
@@ -117,7 +112,7 @@ impl Ledger {
 
     /// Puts the message in the mailbox of whoever its number and first word belong to, and finishes its parts in the same record.
     fn mo_whole<L: Log, R: Rules>(&mut self, mo: Mo, parts: &[MessageId], t: &mut Turn<'_, L, R>) -> Status {
-        let text = mo.body.first_words();
+        let text = mo.body.to_text().unwrap_or_default();
         let Some(account) = t.rules.inbound(&mo.destination.digits, &text) else {
             t.effects.push(Effect::Note(Note::MoUnroutable));
             for id in parts {
@@ -190,9 +185,4 @@ impl Ledger {
             let _ = self.reassembly.add(Joint::of(mo, c), c.sequence, id, mo.received_at.plus(time_to_wait));
         }
     }
-}
-
-/// The octets of a part in the alphabet of the whole; parts of one message differ only when a sender breaks the rules.
-fn same_alphabet(body: &Body, alphabet: Alphabet) -> Bytes {
-    if body.alphabet == alphabet { body.octets.clone() } else { body.to_alphabet(alphabet) }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
-use super::codec::{self, Reader, Unreadable, put_short};
+use super::codec::{self, Reader, Unreadable, put_short, state};
 use super::correlation::{Target, suffix};
 use super::event::{Effect, Waiting};
-use super::index::{Item, Part, PartState, Parked, Pending, What};
+use super::index::{Item, Parked, Part, PartState, Pending, What};
 use super::{Ledger, Log, Rules, Turn, kind};
 use crate::message::{AccountKey, Address, Job, MessageId, Names, OperatorKey, Timestamp};
-use crate::receipt::{Receipt, State};
+use crate::receipt::Receipt;
 use crate::spool::Location;
 
 /// What recovery found.
@@ -26,7 +26,14 @@ pub struct Restored {
 impl Ledger {
     /// Takes one record of the spool in, in the order in which they were appended. Changes to unknown things are passed over: the
     /// thing has been finished, or moved to a later full record that says more.
-    pub fn restore(&mut self, kind: u8, id: MessageId, location: Location, payload: Bytes, log: &mut impl Log) -> Result<(), Unreadable> {
+    pub fn restore(
+        &mut self,
+        kind: u8,
+        id: MessageId,
+        location: Location,
+        payload: Bytes,
+        log: &mut impl Log,
+    ) -> Result<(), Unreadable> {
         let mut r = Reader(payload);
         match kind {
             kind::MESSAGE => {
@@ -104,7 +111,7 @@ impl Ledger {
     }
 
     fn restore_part_final(&mut self, id: MessageId, r: &mut Reader) -> Result<(), Unreadable> {
-        let (part, total, state, error) = (r.u8()?, r.u8()?, State::from_number(r.u8()?), r.u16()?);
+        let (part, total, state, error) = (r.u8()?, r.u8()?, state(r)?, r.u16()?);
         if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part, total)) {
             slot.state = PartState::Final { state, error };
         }
@@ -157,7 +164,7 @@ impl Ledger {
         let destination = suffix(&message.destination.digits);
         for (part, slot) in (0u8..).zip(parts.iter()).filter(|(_, p)| p.state == PartState::Sent) {
             let Some(operator) = slot.operator.filter(|_| !slot.operator_id.is_empty()) else { continue };
-            for key in self.response_keys(operator, &slot.operator_id, t.rules) {
+            if let Some(key) = self.stored_key(operator, &slot.operator_id, t.rules) {
                 self.correlation.insert(key, Target { message: id, part, destination });
             }
         }
@@ -172,8 +179,7 @@ impl Ledger {
     }
 
     fn resume_parked<L: Log, R: Rules>(&mut self, id: MessageId, parked: &Parked, t: &mut Turn<'_, L, R>) {
-        let key = self.receipt_keys(parked.operator, &parked.receipt.id, t.rules).first().copied();
-        if let Some(key) = key {
+        for key in self.sought_keys(parked.operator, &parked.receipt.id, t.rules) {
             self.parked.entry(key).or_default().push(id);
         }
         self.parked_since.push_back((parked.since.plus(t.rules.limits().early_receipt), id));
@@ -181,28 +187,81 @@ impl Ledger {
 
     /// Writes the live thing at `location` again at the head of the log, so that its segment becomes free. Nothing happens when the
     /// record there is no longer the newest of its thing.
-    pub fn carry(&mut self, id: MessageId, location: Location, log: &mut impl Log) {
+    pub fn carry(&mut self, id: MessageId, location: Location, kind: u8, payload: &[u8], log: &mut impl Log) {
         let Some(item) = self.index.get(id) else { return };
         if item.location != location {
             return;
         }
-        let Some((mut kind, payload)) = log.read(location) else { return };
         self.scratch.clear();
-        match &item.what {
+        let kind = match &item.what {
             What::Message(pending) => {
-                let mut reader = Reader(payload);
-                let Ok(message) = codec::message(&mut reader) else { return };
-                kind = kind::CARRIED;
+                let Ok(message) = codec::message(&mut Reader(Bytes::copy_from_slice(payload))) else { return };
                 codec::put_message(&mut self.scratch, &message);
                 put_parts(&mut self.scratch, &pending.parts, &self.operators);
+                kind::CARRIED
             }
-            What::Mail { .. } | What::Parked(_) | What::MoPart(_) => self.scratch.put_slice(&payload),
-        }
+            What::Mail { .. } | What::Parked(_) | What::MoPart(_) => {
+                self.scratch.put_slice(payload);
+                kind
+            }
+        };
         let moved = log.append_full(kind, id, &self.scratch);
-        if let Some(item) = self.index.get_mut(id) {
-            item.location = moved;
-        }
         log.release(location);
+        self.relocate(id, location, moved);
+    }
+
+    /// The newest full record of `id` stands at `to` now, if it stood at `from` before.
+    pub fn relocate(&mut self, id: MessageId, from: Location, to: Location) {
+        if let Some(item) = self.index.get_mut(id)
+            && item.location == from
+        {
+            item.location = to;
+        }
+    }
+
+    /// Some records of `segment` cannot be read any more (the spool has quarantined them): what is still in memory is written
+    /// again, the rest is given up. Returns how many things were given up.
+    pub fn give_up(&mut self, segment: u32, log: &mut impl Log, effects: &mut Vec<Effect>) -> usize {
+        let concerned: Vec<MessageId> =
+            self.index.iter().filter(|(_, item)| item.location.segment == segment).map(|(id, _)| id).collect();
+        let mut lost = 0;
+        for id in concerned {
+            let Some(Item { location, what }) = self.index.get(id) else { continue };
+            let location = *location;
+            self.scratch.clear();
+            let kind = match what {
+                What::Message(Pending { job: Some(job), parts, .. }) => {
+                    codec::put_message(&mut self.scratch, &job.message);
+                    put_parts(&mut self.scratch, parts, &self.operators);
+                    kind::CARRIED
+                }
+                What::Parked(parked) => {
+                    put_parked(&mut self.scratch, parked, &self.operators);
+                    kind::PARKED
+                }
+                What::MoPart(mo) => {
+                    codec::put_mo(&mut self.scratch, mo);
+                    kind::MO_PART
+                }
+                What::Message(Pending { account, .. }) => {
+                    effects.push(Effect::Finished { account: *account });
+                    self.index.remove(id);
+                    log.release(location);
+                    lost += 1;
+                    continue;
+                }
+                What::Mail { .. } => {
+                    self.index.remove(id);
+                    log.release(location);
+                    lost += 1;
+                    continue;
+                }
+            };
+            let moved = log.append_full(kind, id, &self.scratch);
+            log.release(location);
+            self.relocate(id, location, moved);
+        }
+        lost
     }
 }
 
@@ -248,7 +307,7 @@ fn parts(r: &mut Reader, operators: &Names) -> Result<Box<[Part]>, Unreadable> {
         let state = match r.u8()? {
             0 => PartState::Waiting,
             1 => PartState::Sent,
-            2 => PartState::Final { state: State::from_number(r.u8()?), error: r.u16()? },
+            2 => PartState::Final { state: state(r)?, error: r.u16()? },
             _ => return Err(Unreadable),
         };
         let operator = r.name()?;
@@ -268,7 +327,7 @@ pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Parked, operators: &Names) 
     let receipt = &parked.receipt;
     put_short(out, &receipt.id);
     out.put_slice(&[receipt.state.number(), u8::from(receipt.intermediate)]);
-    out.put_u16(receipt.error_number());
+    put_short(out, receipt.error.as_deref().unwrap_or_default());
     put_short(out, receipt.network_error_code.as_ref().map_or(&[], |code| &code[..]));
 }
 
@@ -278,8 +337,16 @@ fn parked(r: &mut Reader, operators: &Names) -> Result<Parked, Unreadable> {
     let mut address = || Ok::<_, Unreadable>(Address { ton: r.u8()?, npi: r.u8()?, digits: SmallVec::from_slice(&r.short()?) });
     let (source, destination) = (address()?, address()?);
     let id = r.short()?;
-    let (state, intermediate, error) = (State::from_number(r.u8()?), r.u8()? != 0, r.u16()?);
+    let (state, intermediate, error) = (state(r)?, r.u8()? != 0, r.short()?);
     let network_error_code = <[u8; 3]>::try_from(&r.short()?[..]).ok();
-    let receipt = Receipt::of_parts(&id, state, intermediate, error, network_error_code);
+    let receipt = Receipt {
+        id: SmallVec::from_slice(&id),
+        state,
+        error: (!error.is_empty()).then(|| SmallVec::from_slice(&error)),
+        submitted: None,
+        done: None,
+        network_error_code,
+        intermediate,
+    };
     Ok(Parked { operator, receipt, source, destination, since })
 }

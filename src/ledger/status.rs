@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use super::index::{Part, PartState, Parked, Pending, What};
+use super::index::{Parked, Part, PartState, Pending, What};
 use super::{Ledger, Log};
 use crate::message::{Masked, MessageId, Names, Timestamp};
 use crate::receipt::State;
@@ -65,7 +65,14 @@ impl UnmatchedReceipt {
 }
 
 impl MessageStatus {
-    pub(super) fn finished(now: Timestamp, id: MessageId, state: State, pending: Pending, accounts: &Names, operators: &Names) -> Self {
+    pub(super) fn finished(
+        now: Timestamp,
+        id: MessageId,
+        state: State,
+        pending: Pending,
+        accounts: &Names,
+        operators: &Names,
+    ) -> Self {
         MessageStatus {
             id,
             account: accounts.name(pending.account.0),

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Sleep, sleep_until};
 
 use crate::smpp::Session;
@@ -25,7 +25,8 @@ const OUTPUT_LIMIT: usize = 256 * 1024;
 pub struct Link<T> {
     /// The protocol state; the owner calls its commands and polls its events, then [`Link::progress`].
     pub session: Session<T>,
-    stream: Stream,
+    reader: ReadHalf<Stream>,
+    writer: WriteHalf<Stream>,
     input: BytesMut,
     output: BytesMut,
     timer: Pin<Box<Sleep>>,
@@ -35,9 +36,11 @@ pub struct Link<T> {
 impl<T> Link<T> {
     pub fn new(stream: Stream, session: Session<T>) -> Self {
         let now = tokio::time::Instant::now();
+        let (reader, writer) = tokio::io::split(stream);
         Link {
             session,
-            stream,
+            reader,
+            writer,
             input: BytesMut::with_capacity(READ_SIZE),
             output: BytesMut::new(),
             timer: Box::pin(sleep_until(now)),
@@ -64,11 +67,10 @@ impl<T> Link<T> {
         if self.input.capacity() - self.input.len() < READ_SIZE / 4 {
             self.input.reserve(READ_SIZE);
         }
-        let (mut reader, mut writer) = tokio::io::split(&mut self.stream);
         let moved = tokio::select! {
             biased;
-            written = writer.write_buf(&mut self.output), if !self.output.is_empty() => Moved::Out(written),
-            read = reader.read_buf(&mut self.input), if may_read => Moved::In(read),
+            written = self.writer.write_buf(&mut self.output), if !self.output.is_empty() => Moved::Out(written),
+            read = self.reader.read_buf(&mut self.input), if may_read => Moved::In(read),
             () = self.timer.as_mut(), if timeout.is_some() => Moved::Time,
         };
         let now = now();
@@ -95,8 +97,8 @@ impl<T> Link<T> {
     pub async fn finish(mut self) {
         self.session.poll_transmit(&mut self.output);
         let write = async {
-            self.stream.write_all(&self.output).await?;
-            self.stream.shutdown().await
+            self.writer.write_all(&self.output).await?;
+            self.writer.shutdown().await
         };
         // A peer that never reads must not hold the task.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), write).await;

@@ -1,0 +1,286 @@
+//! The thread that owns the spool and the ledger: it makes batches durable and then lets their consequences happen.
+//!
+//! It takes whatever has come since it last looked, lets the ledger turn it into records, commits them with one fdatasync, and only
+//! then releases what must follow: messages into operator queues, items into mailboxes, and one answer to each session. The more
+//! comes in at once, the larger the group; when little comes, a group is one batch and nobody waits for company.
+//!
+//! When the disk fails nothing is acknowledged: submissions are refused, everything else is kept until the spool has recovered, and
+//! since a bind's window is freed only by our answer, sending pauses by itself.
+
+mod failed;
+mod group;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Rules, Status, UnmatchedReceipt};
+use crate::message::{Job, Mail, MessageId, Timestamp};
+use crate::spool::{Disk, Location, Spool};
+use group::Group;
+
+/// Batches that may wait for the thread; more make the sessions stop reading.
+const QUEUE: usize = 4_096;
+
+/// Events taken into one group at most: bounds the time until the first of them is answered.
+const GROUP_EVENTS: usize = 16_384;
+
+/// How often the thread looks up when nothing comes: expiries, compaction, spare segments.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// What a session is answered for one batch.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// The batch's own number.
+    pub ticket: u64,
+    /// An SMPP status for each event, in order; empty when all of them are durable and well.
+    pub statuses: Vec<Status>,
+}
+
+/// Events that become durable together, and who wants to know.
+#[derive(Debug)]
+pub struct Batch {
+    pub events: Vec<Event>,
+    /// Where the answer goes, and its number. The sender keeps fewer batches open than the channel has room for.
+    pub reply: Option<(mpsc::Sender<Ack>, u64)>,
+}
+
+/// What the journal thread lives in.
+pub trait Host: Send + Sync + 'static {
+    type Rules: Rules;
+    fn now(&self) -> Timestamp;
+    /// The configuration in force.
+    fn rules(&self) -> Arc<Self::Rules>;
+    /// Lets the consequences of a durable group happen. Called on the journal thread; must not block.
+    fn deliver(&self, effects: &mut Vec<Effect>);
+    /// A group was committed.
+    fn committed(&self, commit: Commit);
+    /// A group could not be committed.
+    fn disk_failed(&self);
+}
+
+/// Figures of one commit.
+#[derive(Debug, Clone, Copy)]
+pub struct Commit {
+    pub took: Duration,
+    pub bytes: u64,
+    pub events: usize,
+    pub stats: crate::spool::Stats,
+    /// Accepted messages that are not final.
+    pub pending: usize,
+}
+
+/// Questions about the state, answered on the journal thread between two groups.
+pub trait Lookup {
+    fn status(&mut self, id: MessageId) -> Option<MessageStatus>;
+    fn job(&mut self, id: MessageId) -> Option<Arc<Job>>;
+    fn mail(&mut self, id: MessageId) -> Option<Arc<Mail>>;
+    fn unmatched(&self) -> Vec<UnmatchedReceipt>;
+    fn parked(&self) -> usize;
+}
+
+type Question = Box<dyn FnOnce(&mut dyn Lookup) + Send>;
+
+enum Command {
+    Batch(Batch),
+    Ask(Question),
+    Stop,
+}
+
+/// Can submissions be taken now? Read by every session before it accepts; written by the journal thread.
+#[derive(Debug, Default)]
+pub struct Gate {
+    full: AtomicBool,
+    failed: AtomicBool,
+}
+
+impl Gate {
+    /// The spool has reached its size or the disk its reserve: ESME_RMSGQFUL.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// The disk does not take writes: ESME_RSYSERR.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}
+
+/// A handle on the thread. Cloned into every session.
+#[derive(Clone)]
+pub struct Journal {
+    commands: Sender<Command>,
+    room: Arc<Notify>,
+    gate: Arc<Gate>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("waiting", &self.commands.len()).finish()
+    }
+}
+
+impl Journal {
+    /// Starts the thread. It ends after [`Journal::stop`], having committed everything it was given.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start<D, H>(spool: Spool<D>, ledger: Ledger, host: Arc<H>) -> std::io::Result<(Journal, JoinHandle<()>)>
+    where
+        D: Disk + Send + 'static,
+        D::File: Send,
+        H: Host,
+    {
+        let (commands, inbox) = crossbeam_channel::bounded(QUEUE);
+        let journal = Journal { commands, room: Arc::default(), gate: Arc::default() };
+        let keeper = Keeper { group: Group::new(spool, ledger, host, journal.gate.clone()), inbox, room: journal.room.clone() };
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run())?;
+        Ok((journal, thread))
+    }
+
+    /// Hands a batch over.
+    ///
+    /// # Errors
+    /// Gives the batch back when the thread is too far behind: wait for [`Journal::room`], and read nothing meanwhile.
+    pub fn submit(&self, batch: Batch) -> Result<(), Batch> {
+        match self.commands.try_send(Command::Batch(batch)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(Command::Batch(batch)) | TrySendError::Disconnected(Command::Batch(batch))) => Err(batch),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Hands a batch over, waiting for room as long as it takes.
+    pub async fn submit_when_possible(&self, mut batch: Batch) {
+        loop {
+            let room = self.room.notified();
+            match self.submit(batch) {
+                Ok(()) => return,
+                Err(refused) => batch = refused,
+            }
+            room.await;
+        }
+    }
+
+    /// Answers `question` with the state between two groups; `None` when the thread has ended or is too far behind.
+    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut dyn Lookup) -> T + Send + 'static) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        let ask = Box::new(move |lookup: &mut dyn Lookup| {
+            // The asker may have gone.
+            let _ = reply.send(question(lookup));
+        });
+        self.commands.try_send(Command::Ask(ask)).ok()?;
+        answer.await.ok()
+    }
+
+    /// Lets `question` see the state between two groups, if there is room; for those who want no answer here.
+    pub fn tell(&self, question: impl FnOnce(&mut dyn Lookup) + Send + 'static) -> bool {
+        self.commands.try_send(Command::Ask(Box::new(question))).is_ok()
+    }
+
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Batches waiting for the thread.
+    pub fn backlog(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Ends the thread once it has committed everything handed over before. Blocks while its queue is full.
+    pub fn stop(&self) {
+        // The thread may have ended already.
+        let _ = self.commands.send(Command::Stop);
+    }
+}
+
+/// The thread's own view: its inbox and the group it is working on.
+struct Keeper<D: Disk, H: Host> {
+    group: Group<D, H>,
+    inbox: Receiver<Command>,
+    room: Arc<Notify>,
+}
+
+impl<D: Disk, H: Host> Keeper<D, H> {
+    fn run(mut self) {
+        loop {
+            let goes_on = self.gather();
+            self.group.commit();
+            self.room.notify_waiters();
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Takes in what has come, waiting for the first; false when the thread is to end.
+    fn gather(&mut self) -> bool {
+        let mut next = match self.inbox.recv_timeout(IDLE) {
+            Ok(command) => Some(command),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        while let Some(command) = next {
+            match command {
+                Command::Batch(batch) => self.group.take(batch),
+                Command::Ask(question) => self.group.answer(question),
+                Command::Stop => return false,
+            }
+            if self.group.events() >= GROUP_EVENTS {
+                break;
+            }
+            next = self.inbox.try_recv().ok();
+        }
+        self.group.maintain();
+        true
+    }
+}
+
+/// The spool as the ledger writes to it. An append that fails marks the group as failed; the commit then does not happen.
+pub(crate) struct SpoolLog<'a, D: Disk> {
+    spool: &'a mut Spool<D>,
+    broken: &'a mut bool,
+}
+
+impl<'a, D: Disk> SpoolLog<'a, D> {
+    pub(crate) fn new(spool: &'a mut Spool<D>, broken: &'a mut bool) -> Self {
+        SpoolLog { spool, broken }
+    }
+}
+
+impl<D: Disk> Log for SpoolLog<'_, D> {
+    fn append_full(&mut self, kind: u8, id: MessageId, payload: &[u8]) -> Location {
+        self.spool.append_full(kind, id.0, payload).unwrap_or_else(|_| {
+            *self.broken = true;
+            Location::default()
+        })
+    }
+
+    fn append_change(&mut self, kind: u8, id: MessageId, payload: &[u8]) {
+        if self.spool.append_delta(kind, id.0, payload).is_err() {
+            *self.broken = true;
+        }
+    }
+
+    fn release(&mut self, location: Location) {
+        self.spool.release(location);
+    }
+
+    fn read(&mut self, location: Location) -> Option<(u8, Bytes)> {
+        match self.spool.read(location) {
+            Ok(record) => Some((record.kind, record.payload.into())),
+            Err(error) => {
+                tracing::error!(segment = location.segment, offset = location.offset, %error, "a record cannot be read back");
+                None
+            }
+        }
+    }
+}
