@@ -136,6 +136,8 @@ pub struct Message {
     pub not_before: Timestamp,
     /// End of validity: not to be sent after.
     pub expires_at: Timestamp,
+    /// The application named the end of validity itself, so that operators are told.
+    pub validity_given: bool,
     pub body: Body,
     /// Message class or message waiting bits of the original data_coding, 0 when none (3GPP TS 23.038 section 4).
     pub dcs_class: u8,
@@ -267,6 +269,7 @@ pub fn test_message(account: &str, destination: &str, text: &str) -> Message {
         accepted_at: Timestamp(1_000),
         not_before: Timestamp(0),
         expires_at: Timestamp(1_000_000_000),
+        validity_given: false,
         body: Body { alphabet: crate::text::Alphabet::Gsm7, octets: Bytes::copy_from_slice(text.as_bytes()) },
         dcs_class: 0,
         concatenation: None,

@@ -109,6 +109,7 @@ fn put_concatenation(out: &mut Vec<u8>, concatenation: Option<Concatenation>) {
 
 const HAS_SUBMITTED_DESTINATION: u8 = 0x01;
 const SHORT_ID: u8 = 0x02;
+const VALIDITY_GIVEN: u8 = 0x04;
 
 /// Appends the payload of an accepted message.
 pub fn put_message(out: &mut Vec<u8>, m: &Message) {
@@ -160,6 +161,7 @@ pub(super) fn message(r: &mut Reader) -> Result<Message, Unreadable> {
         body: r.body()?,
         tlvs: r.long()?,
         short_id: flags & SHORT_ID != 0,
+        validity_given: flags & VALIDITY_GIVEN != 0,
     })
 }
 
