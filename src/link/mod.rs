@@ -3,6 +3,8 @@
 //! One task owns each connection: it reads all there is, handles all complete PDUs, and writes once.
 
 mod stream;
+pub mod tls;
+
 
 use std::io;
 use std::pin::Pin;

@@ -1,0 +1,88 @@
+//! `smppgw check`: every fault of a configuration, before the daemon meets it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::config::Fault;
+
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// Configuration files to check.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Print the faults as a JSON array.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Checks each file by `faults_of`, which returns errors and warnings alike; prints them; fails if any is an error.
+pub fn run(args: &CheckArgs, faults_of: impl Fn(&Path) -> Vec<Fault>) -> ExitCode {
+    let checked: Vec<(&PathBuf, Vec<Fault>)> = args.files.iter().map(|file| (file, faults_of(file))).collect();
+    if args.json {
+        let all: Vec<&Fault> = checked.iter().flat_map(|(_, faults)| faults).collect();
+        match serde_json::to_string_pretty(&all) {
+            Ok(json) => println!("{json}"),
+            Err(error) => eprintln!("smppgw check: {error}"),
+        }
+    } else {
+        for (file, faults) in &checked {
+            print!("{}", report(file, faults));
+        }
+    }
+    let failed = checked.iter().flat_map(|(_, faults)| faults).any(Fault::is_error);
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// The faults one per line, and a summary.
+pub fn report(file: &Path, faults: &[Fault]) -> String {
+    let errors = faults.iter().filter(|fault| fault.is_error()).count();
+    let warnings = faults.len() - errors;
+    let mut report: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
+    let verdict = match errors {
+        0 => "ok".to_owned(),
+        1 => "1 error".to_owned(),
+        n => format!("{n} errors"),
+    };
+    let noted = match warnings {
+        0 => String::new(),
+        1 => ", 1 warning".to_owned(),
+        n => format!(", {n} warnings"),
+    };
+    report.push_str(&format!("{}: {verdict}{noted}\n", file.display()));
+    report
+}
+
+/// The faults of a configuration file by itself: what [`run`] is called with when nothing else is to be checked.
+pub fn faults_of_config(file: &Path) -> Vec<Fault> {
+    match crate::config::load(file) {
+        Ok(config) => config.warnings,
+        Err(faults) => faults,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_names_file_line_field_and_what_was_expected() {
+        let faults = [
+            Fault::error("conf/x.toml", 12, "account.window", "expected 1..=10000, found 0"),
+            Fault::warning("conf/x.toml", 14, "account.password", "is in the clear"),
+        ];
+        let expected = "conf/x.toml:12: account.window: expected 1..=10000, found 0\n\
+                        conf/x.toml:14: warning: account.password: is in the clear\n\
+                        conf/x.toml: 1 error, 1 warning\n";
+        assert_eq!(report(Path::new("conf/x.toml"), &faults), expected);
+    }
+
+    #[test]
+    fn only_errors_fail() {
+        let args = CheckArgs { files: vec![PathBuf::from("x.toml")], json: false };
+        let warned = run(&args, |_| vec![Fault::warning("x.toml", 1, "", "unwise")]);
+        assert_eq!(format!("{warned:?}"), format!("{:?}", ExitCode::SUCCESS));
+        let failed = run(&args, |_| vec![Fault::error("x.toml", 1, "", "wrong")]);
+        assert_eq!(format!("{failed:?}"), format!("{:?}", ExitCode::FAILURE));
+    }
+}

@@ -1,0 +1,134 @@
+//! The second reading: sections to checked values. One file per kind of section; what concerns several is in `cross`.
+
+use std::path::Path;
+
+use toml::de::DeTable;
+
+use super::checked::{Config, Secret};
+use super::fault::Fault;
+use super::files::Files;
+use super::limits;
+use super::raw::{At, Context, Section};
+
+mod account;
+mod cross;
+mod general;
+mod operator;
+mod routing;
+
+/// Checks a configuration text. `file_name` stands in the faults, and relative paths are relative to its folder.
+pub fn parse(text: &str, file_name: &str, files: &dyn Files) -> Result<Config, Vec<Fault>> {
+    let cx = Context::new(file_name, text, files);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        cx.error(error.span().map_or(0, |span| span.start), "", error.message());
+    }
+    // A text that is not TOML reads as whatever was understood of it: further faults would mislead.
+    let config = errors.is_empty().then(|| read(&Section::root(&cx, table.get_ref()), &cx));
+    let faults = cx.into_faults();
+    match config {
+        Some(config) if !faults.iter().any(Fault::is_error) => Ok(Config { warnings: faults, ..config }),
+        _ => Err(faults),
+    }
+}
+
+fn read(root: &Section<'_>, cx: &Context<'_>) -> Config {
+    let limits = general::limits(root.table("limits"));
+    let timers = general::timers(root.table("timers"));
+    let messages = general::messages(root.table("messages"));
+    let config = Config {
+        file: cx.file.clone(),
+        node: general::node(root.table("node")),
+        spool: general::spool(root.table("spool")),
+        control: general::control(root.table("control")),
+        metrics: general::metrics(root.table("metrics")),
+        mailbox: general::mailbox(root.table("mailbox")),
+        log: general::log(root.table("log")),
+        daemon: general::daemon(root.table("daemon")),
+        listeners: general::listeners(root),
+        accounts: root
+            .tables("account")
+            .into_iter()
+            .map(|section| account::account(section, &limits, &timers, &messages))
+            .collect(),
+        operators: root.tables("operator").into_iter().map(|section| operator::operator(section, &timers)).collect(),
+        routing: routing::routing(root),
+        inbound: root.tables("inbound").into_iter().map(routing::inbound).collect(),
+        limits,
+        timers,
+        messages,
+        warnings: Vec::new(),
+    };
+    root.unknown_keys();
+    cross::check(&config, cx);
+    config
+}
+
+/// Reads a secret file, or a credential of the service manager when the path begins with "credential:". One line end at the
+/// end of the file is not part of the secret.
+fn secret_file(section: &Section<'_>, key: &'static str) -> Option<Secret> {
+    let text = section.text(key)?;
+    let cx = section.cx;
+    let path = match text.value.strip_prefix("credential:") {
+        Some(name) if name.is_empty() || name.contains('/') => {
+            section.error(key, "expected \"credential:\" and a name without /");
+            return None;
+        }
+        Some(name) => {
+            let Some(path) = cx.files.credential(name) else {
+                section.error(key, "there are no credentials: $CREDENTIALS_DIRECTORY is not set (systemd LoadCredential=)");
+                return None;
+            };
+            path
+        }
+        None => cx.resolve(text.value),
+    };
+    let content = match cx.files.read(&path, limits::SECRET_FILE_SIZE) {
+        Ok(content) => content,
+        Err(error) => {
+            section.error(key, format!("{} cannot be read: {error}", path.display()));
+            return None;
+        }
+    };
+    warn_if_open(section, key, &path);
+    let content = content.strip_suffix(b"\n").unwrap_or(&content);
+    let content = content.strip_suffix(b"\r").unwrap_or(content);
+    check_password(section, key, content)
+}
+
+/// A password as a bind PDU can carry it: a C-octet string.
+fn check_password(section: &Section<'_>, key: &str, password: &[u8]) -> Option<Secret> {
+    if password.is_empty() || password.len() > limits::PASSWORD || password.iter().any(|octet| *octet < 0x20) {
+        section.error(key, format!("expected a password of 1..={} characters without control characters", limits::PASSWORD));
+        return None;
+    }
+    Some(Secret::new(password))
+}
+
+/// The file of a path must exist and be readable.
+fn existing(section: &Section<'_>, key: &'static str) -> Option<std::path::PathBuf> {
+    let At { value: path, .. } = section.path(key)?;
+    if let Err(error) = section.cx.files.mode(&path) {
+        section.error(key, format!("{} cannot be read: {error}", path.display()));
+        return None;
+    }
+    Some(path)
+}
+
+/// As [`existing`], for a file that must be there and be read by nobody else.
+fn private(section: &Section<'_>, key: &'static str) -> Option<std::path::PathBuf> {
+    let path = existing(section, key)?;
+    warn_if_open(section, key, &path);
+    Some(path)
+}
+
+fn warn_if_open(section: &Section<'_>, key: &str, path: &Path) {
+    if section.cx.files.mode(path).is_ok_and(readable_by_all) {
+        section.warning(key, format!("{} is readable by every user of this machine", path.display()));
+    }
+}
+
+/// Do these permission bits let others read?
+pub(super) fn readable_by_all(mode: u32) -> bool {
+    mode & 0o004 != 0
+}

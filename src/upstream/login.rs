@@ -1,0 +1,186 @@
+//! Who may bind: the decision over system_id, password and peer address.
+//!
+//! A refusal costs the same work whatever its reason, so that its delay does not tell an unknown account from a wrong password
+//! (the answer is ESME_RBINDFAIL, 0x0D, in every case). A success is cheap after the first one: what argon2id has once accepted
+//! is remembered as a keyed fast hash, so that a thousand reconnecting binds cost milliseconds. The key lives as long as the
+//! process; passwords are not kept.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
+use ipnet::IpNet;
+use subtle::ConstantTimeEq;
+
+use crate::config::{Account, Credential};
+
+/// Position of the account in [`crate::config::Config::accounts`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountIndex(pub usize);
+
+/// Why a bind was refused: for logs and metrics, never for the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    UnknownAccount,
+    WrongPassword,
+    AddressNotAllowed,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refusal::UnknownAccount => "unknown account",
+            Refusal::WrongPassword => "wrong password",
+            Refusal::AddressNotAllowed => "address not allowed",
+        })
+    }
+}
+
+/// Fast keyed hash of a password.
+type Tag = [u8; 32];
+
+/// Verified against when nothing else can be, for the sake of equal work: the parameters are those `hash-password` uses.
+const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c21wcGd3IGRlY295IA$Qv2eqVmpc3xUtCcpVCKcJnZ9IBIkQpXNb7p2KzG4O9Y";
+
+/// The accounts of one configuration, as binds meet them. Shared by all sessions; built anew on reload.
+pub struct Directory {
+    by_system_id: HashMap<Box<[u8]>, AccountIndex>,
+    entries: Vec<Entry>,
+    key: [u8; 32],
+    decoy: Arc<str>,
+    /// One argon2id at a time: each takes tens of MiB and a core, and a flood of wrong passwords must not take all of both.
+    verifying: Mutex<()>,
+}
+
+struct Entry {
+    allow_from: Vec<IpNet>,
+    /// `None` for a password in the clear, whose tag is there from the start.
+    hash: Option<Arc<str>>,
+    /// The tag of a password known to be right.
+    accepted: Mutex<Option<Tag>>,
+}
+
+impl Directory {
+    /// `key` is random, of this process, and the same over reloads.
+    pub fn new(accounts: &[Account], key: [u8; 32]) -> Self {
+        let by_system_id =
+            accounts.iter().enumerate().map(|(i, account)| (Box::from(account.system_id.as_bytes()), AccountIndex(i))).collect();
+        let hashes = accounts.iter().filter_map(|account| match &account.credential {
+            Credential::Argon2id(hash) => Some(hash.clone()),
+            Credential::Clear(_) => None,
+        });
+        let decoy = hashes.last().unwrap_or_else(|| Arc::from(DECOY));
+        let entries = accounts.iter().map(|account| Entry::new(account, &key)).collect();
+        Directory { by_system_id, entries, key, decoy, verifying: Mutex::new(()) }
+    }
+
+    /// Takes over what an earlier directory with the same key has verified, for accounts whose hash did not change: a reload
+    /// need not make every application's next bind slow.
+    pub fn remember(&self, earlier: &Directory) {
+        for (system_id, index) in &self.by_system_id {
+            let Some(AccountIndex(before)) = earlier.by_system_id.get(system_id) else { continue };
+            let (entry, before) = (&self.entries[index.0], &earlier.entries[*before]);
+            if entry.hash.is_some() && entry.hash == before.hash && self.key == earlier.key {
+                *lock(&entry.accepted) = *lock(&before.accepted);
+            }
+        }
+    }
+
+    /// The account, when this password is already known to be right and the peer is allowed: the quick half of
+    /// [`Directory::check`], tens of microseconds. Asked first, it keeps known applications out of the queue in which a flood of
+    /// wrong passwords waits.
+    pub fn known(&self, system_id: &[u8], password: &[u8], peer: IpAddr) -> Option<AccountIndex> {
+        let tag = tag(&self.key, password);
+        let account = self.by_system_id.get(system_id).copied();
+        let entry = account.map(|account| &self.entries[account.0]);
+        let good = entry.is_some_and(|entry| entry.accepts(tag.as_ref()) & entry.allows(peer));
+        account.filter(|_| good)
+    }
+
+    /// Decides on a bind. Blocks for tens of milliseconds, longer while others are verified: call it where blocking is allowed.
+    pub fn check(&self, system_id: &[u8], password: &[u8], peer: IpAddr) -> Result<AccountIndex, Refusal> {
+        if let Some(account) = self.known(system_id, password, peer) {
+            return Ok(account);
+        }
+        let account = self.by_system_id.get(system_id).copied();
+        let entry = account.map(|account| &self.entries[account.0]);
+        let correct = self.verify_slowly(entry, password);
+        match (account, entry) {
+            (Some(_), _) if !correct => Err(Refusal::WrongPassword),
+            (Some(account), Some(entry)) if entry.allows(peer) => Ok(account),
+            (Some(_), _) => Err(Refusal::AddressNotAllowed),
+            (None, _) => Err(Refusal::UnknownAccount),
+        }
+    }
+
+    /// One argon2id in any case, against a decoy when there is no hash to verify against.
+    fn verify_slowly(&self, entry: Option<&Entry>, password: &[u8]) -> bool {
+        let _one_at_a_time = lock(&self.verifying);
+        let tag = tag(&self.key, password);
+        let known = entry.is_some_and(|entry| entry.accepts(tag.as_ref()));
+        let hash = entry.and_then(|entry| entry.hash.as_ref());
+        if known && hash.is_some() {
+            // The same password was verified for somebody else while this one waited.
+            return true;
+        }
+        let verified = argon2id_accepts(hash.unwrap_or(&self.decoy), password) && hash.is_some();
+        if let (Some(entry), true) = (entry, verified) {
+            *lock(&entry.accepted) = tag;
+        }
+        known || verified
+    }
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Directory of {} accounts", self.entries.len())
+    }
+}
+
+impl Entry {
+    fn new(account: &Account, key: &[u8; 32]) -> Self {
+        let (hash, accepted) = match &account.credential {
+            Credential::Clear(secret) => (None, tag(key, secret.expose())),
+            Credential::Argon2id(hash) => (Some(hash.clone()), None),
+        };
+        Entry { allow_from: account.allow_from.clone(), hash, accepted: Mutex::new(accepted) }
+    }
+
+    /// An IPv4 peer of a dual-stack listener shows as a mapped IPv6 address.
+    fn allows(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.allow_from.is_empty() || self.allow_from.iter().any(|network| network.contains(&peer))
+    }
+
+    fn accepts(&self, tag: Option<&Tag>) -> bool {
+        let accepted = *lock(&self.accepted);
+        accepted.zip(tag).is_some_and(|(accepted, tag)| accepted.ct_eq(tag).into())
+    }
+}
+
+/// A tag is whole or absent, so a poisoned lock holds nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Argon2id at its cheapest with a secret key: in effect a keyed BLAKE2b, some tens of microseconds. Equal tags stand for equal
+/// passwords, and comparing tags takes the same time whatever the lengths. `None`, which argon2 gives only for a password of
+/// gigabytes, equals nothing.
+fn tag(key: &[u8; 32], password: &[u8]) -> Option<Tag> {
+    let mut tag = Tag::default();
+    let params = Params::new(Params::MIN_M_COST, Params::MIN_T_COST, Params::MIN_P_COST, Some(tag.len())).ok()?;
+    let argon2 = Argon2::new_with_secret(key, Algorithm::Argon2id, Version::V0x13, params).ok()?;
+    argon2.hash_password_into(password, b"smppgw login tag", &mut tag).ok()?;
+    Some(tag)
+}
+
+fn argon2id_accepts(hash: &str, password: &[u8]) -> bool {
+    PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
+}
+
+#[cfg(test)]
+#[path = "login_tests.rs"]
+mod tests;
