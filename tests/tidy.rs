@@ -15,6 +15,8 @@ const FILE_LINES: usize = 500;
 /// Files that may be longer, each with its limit.
 const LONG_FILES: &[(&str, usize)] = &[];
 const FUNCTION_LINES: usize = 70;
+/// Functions that may be longer, because they are tables in the form of a match.
+const LONG_FUNCTIONS: &[(&str, &str)] = &[("src/smpp/status.rs", "describe")];
 /// Files that may use `unsafe`.
 const UNSAFE_FILES: &[&str] = &[];
 
@@ -227,8 +229,8 @@ fn a_function_fits_on_a_screen() {
                 continue;
             }
             let lines = code[at..end_of_block(code, body)].lines().count();
-            if lines > FUNCTION_LINES {
-                let name: String = code[at + 3..].chars().take_while(|&c| c.is_alphanumeric() || c == '_').collect();
+            let name: String = code[at + 3..].chars().take_while(|&c| c.is_alphanumeric() || c == '_').collect();
+            if lines > FUNCTION_LINES && !LONG_FUNCTIONS.contains(&(source.path.as_str(), name.as_str())) {
                 found.push(format!("{}:{}: fn {name}, {lines} lines", source.path, line_of(code, at)));
             }
         }
