@@ -1,0 +1,43 @@
+# make run    the gateway with simulated operators; needs Rust and make, nothing else
+# make test   everything that must hold: format, lints, licences, tests, documentation examples
+# make lint   only the first three
+# make tools  what the tests need: foreign SMPP programs, tshark, promtool, systemd-analyze, strace, cargo-deny
+# make bench  benchmarks        make fuzz  each fuzz target for FUZZ_SECONDS
+
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+FUZZ_SECONDS ?= 60
+
+# nextest runs each test in a process of its own, and several at once; cargo's own runner serves where it is missing.
+TEST_RUNNER := $(if $(shell command -v cargo-nextest 2>/dev/null),nextest run --no-fail-fast,test --no-fail-fast --lib --bins --tests)
+
+.PHONY: run test lint tools bench fuzz clean
+
+run:
+	cargo build --release
+	target/release/smppgw demo --config conf/demo.toml
+
+# The tests drive the binary of the same profile (debug, its dependencies optimised), so that one build serves all of them.
+test: lint
+	cargo $(TEST_RUNNER)
+	cargo test --doc
+
+lint: tools
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	tools/deny.sh
+
+tools:
+	tools/install.sh
+
+bench:
+	cargo bench
+
+fuzz:
+	command -v cargo-fuzz >/dev/null || cargo install --locked --root .tools cargo-fuzz
+	set -e; for target in $$(cargo fuzz list); do \
+		cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+clean:
+	cargo clean
+	rm -rf .tools tests/clients/node/node_modules
