@@ -2,3 +2,4 @@
 
 pub mod check;
 pub mod hash_password;
+pub mod route;
