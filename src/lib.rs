@@ -16,7 +16,9 @@
 //!
 //! `ARCHITECTURE.md` tells the same story with its reasons and invariants.
 
+pub mod clock;
 pub mod message;
+pub mod rate;
 
 pub mod smpp;
 pub mod text;
@@ -27,6 +29,7 @@ pub mod upstream;
 pub mod accept;
 pub mod route;
 
+pub mod gateway;
 pub mod journal;
 pub mod ledger;
 pub mod spool;

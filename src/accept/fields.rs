@@ -65,7 +65,9 @@ pub fn times(view: &MessageView<'_>, policy: &Policy, now: Timestamp) -> Result<
     }
     let given = match view.tlvs.qos_time_to_live() {
         Some(seconds) => Some(now.plus(std::time::Duration::from_secs(seconds.into()))),
-        None => time::parse(view.validity_period, now, policy.strictness).map_err(|_| Rejection(CommandStatus::EsmeRinvexpiry))?,
+        None => {
+            time::parse(view.validity_period, now, policy.strictness).map_err(|_| Rejection(CommandStatus::EsmeRinvexpiry))?
+        }
     };
     if given.is_some_and(|at| at <= begins) {
         return Err(Rejection(CommandStatus::EsmeRinvexpiry));

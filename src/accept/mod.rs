@@ -125,7 +125,8 @@ impl Content {
         let octets = Bytes::copy_from_slice(view.message_text()?);
         let _ = frame;
         let sar = fields::segmentation(view)?;
-        let (header, text) = if view.esm_class & fields::ESM_UDH != 0 { udh::split(&octets)? } else { (udh::Header::default(), octets) };
+        let (header, text) =
+            if view.esm_class & fields::ESM_UDH != 0 { udh::split(&octets)? } else { (udh::Header::default(), octets) };
         if header.length > 0 && sar.is_some() {
             return Err(Rejection(CommandStatus::EsmeRinvesmclass));
         }

@@ -45,7 +45,8 @@ impl Senders {
         }
         // Senders travel as ASCII: '@' would be 0x00 in GSM 7-bit and end the field.
         let septets: Option<usize> = source.digits.iter().map(|c| gsm7::septets_of(char::from(*c))).sum();
-        if numeric || !source.digits.iter().all(|c| (0x20..0x7F).contains(c)) || septets.is_none_or(|count| count > NAME_SEPTETS) {
+        if numeric || !source.digits.iter().all(|c| (0x20..0x7F).contains(c)) || septets.is_none_or(|count| count > NAME_SEPTETS)
+        {
             return refused;
         }
         source.ton = TON_ALPHANUMERIC;

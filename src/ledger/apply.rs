@@ -282,7 +282,6 @@ impl Ledger {
             _ => self.scratch.put_u64(0),
         }
         self.post(account, mail, t);
-        t.effects.push(Effect::Note(Note::ReceiptForwarded { account, state: verdict.state }));
         if close == MailClose::Message {
             self.forget(id, verdict.state, t);
         }
@@ -369,7 +368,9 @@ impl Ledger {
             t.log.release(item.location);
         }
         t.log.append_change(kind::DONE, id, &[]);
-        t.effects.push(Effect::Note(Note::Mail { account, how }));
+        if how != MailEnd::Delivered {
+            t.effects.push(Effect::Note(Note::MailLost { account, how }));
+        }
     }
 
     /// What time alone brings: parked receipts that found nothing, receipts that never came, MO parts that never came.

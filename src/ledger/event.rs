@@ -68,6 +68,8 @@ pub enum Effect {
     Queue(Waiting),
     /// A receipt or MO message is in its owner's mailbox.
     Mail { account: AccountKey, mail: Arc<Mail> },
+    /// A message read back at start is pending: it takes a share of its account's queue limit.
+    Restored { account: AccountKey },
     /// A message is no longer pending: its account's share of the queue limit is free again.
     Finished { account: AccountKey },
     /// Something worth counting.
@@ -129,23 +131,26 @@ pub enum Note {
     ReceiptMissing {
         operator: Option<OperatorKey>,
     },
-    /// A receipt was put in the mailbox.
-    ReceiptForwarded {
-        account: AccountKey,
-        state: State,
+    MoReceived {
+        operator: OperatorKey,
     },
-    MoReceived,
-    MoForwarded {
+    /// An MO message was put in the mailbox.
+    MoRouted {
         account: AccountKey,
     },
-    MoUnroutable,
+    MoUnroutable {
+        operator: OperatorKey,
+    },
     /// Parts of an MO message did not all come; what came was forwarded.
-    MoIncomplete,
+    MoIncomplete {
+        operator: OperatorKey,
+    },
     /// The operator's response carried no id: no receipt can be matched.
     NoOperatorId {
         operator: OperatorKey,
     },
-    Mail {
+    /// An item left the mailbox unacknowledged.
+    MailLost {
         account: AccountKey,
         how: MailEnd,
     },

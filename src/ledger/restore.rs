@@ -159,6 +159,7 @@ impl Ledger {
     fn resume_message<L: Log, R: Rules>(&mut self, id: MessageId, t: &mut Turn<'_, L, R>) {
         let Some(message) = self.message(id, t.log) else { return };
         let Some(Item { what: What::Message(pending), .. }) = self.index.get(id) else { return };
+        t.effects.push(Effect::Restored { account: pending.account });
         let (account, done, bound_to) = (pending.account, pending.done(), pending.bound_to());
         let parts = pending.parts.clone();
         let destination = suffix(&message.destination.digits);

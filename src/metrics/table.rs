@@ -121,10 +121,18 @@ metrics! {
         "Receipts with a final state other than the one already recorded; the first stands.";
     RECEIPTS_REPEATED = Counter, "smppgw_receipts_repeated_total", Count, ["operator"],
         "Receipts that repeat the final state already recorded.";
-    RECEIPTS_UNKNOWN = Counter, "smppgw_receipts_unknown_total", Count, ["operator"],
-        "Receipts whose state or text could not be understood.";
-    RECEIPTS_LATE = Counter, "smppgw_receipts_late_total", Count, ["operator"],
-        "Receipts for messages already reported as expired.";
+    RECEIPTS_EARLY = Counter, "smppgw_receipts_early_total", Count, ["operator"],
+        "Parked receipts whose submit_sm_resp came after them.";
+    RECEIPTS_MISSING = Counter, "smppgw_receipts_missing_total", Count, ["operator"],
+        "Parts reported as expired because the operator gave no receipt in time.";
+    NO_ID = Counter, "smppgw_submit_without_id_total", Count, ["operator"],
+        "Positive responses without a message id: their receipts cannot be matched.";
+    PARTS_FAILED = Counter, "smppgw_parts_failed_total", Count, ["operator", "state"],
+        "Parts that will never be sent, by the state reported.";
+    MO_INCOMPLETE = Counter, "smppgw_mo_incomplete_total", Count, ["operator"],
+        "Concatenated MO messages forwarded in pieces because parts did not come in time.";
+    MAILBOX_REFUSED = Counter, "smppgw_mailbox_refused_total", Count, ["account"],
+        "Mailbox items the account refused for good.";
     RECEIPT_SECONDS = Histogram(RECEIPT_BUCKETS), "smppgw_submit_receipt_seconds", Seconds, ["operator"],
         "From acceptance of a message to its final receipt.";
     MO_RECEIVED = Counter, "smppgw_mo_received_total", Count, ["operator"], "Mobile-originated messages from the operator.";

@@ -1,1 +1,3 @@
 //! The SMSC side: listeners, login, the session task of a bound application.
+
+pub mod login;

@@ -1,0 +1,30 @@
+//! The gateway's clock: anchored to wall time at start, then advanced by the monotonic clock.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::message::Timestamp;
+
+/// Tells [`Timestamp`]s that never jump.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    started: Instant,
+    anchor: Timestamp,
+}
+
+impl Clock {
+    /// A clock that shows the wall time now.
+    pub fn start() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        Clock { started: Instant::now(), anchor: Timestamp(0).plus(since_epoch) }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.anchor.plus(self.started.elapsed())
+    }
+
+    /// The monotonic moment at which this clock will show `at`; now when it is past.
+    pub fn instant(&self, at: Timestamp) -> Instant {
+        let now = Instant::now();
+        now.checked_add(at.since(self.now())).unwrap_or(now)
+    }
+}

@@ -1,0 +1,121 @@
+//! An operator as the running process knows it: its queue, its rate, which of its binds are up.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use super::{Settings, lock, monotonic};
+use crate::message::{Job, OperatorKey, Timestamp};
+use crate::metrics::{Metrics, OperatorMetrics};
+use crate::queue::{Item, Pulled, Queue};
+use crate::rate::Rate;
+
+/// Outlives reloads; what the configuration says of the operator is in [`super::OperatorSettings`].
+#[derive(Debug)]
+pub struct OperatorState {
+    pub key: OperatorKey,
+    pub name: Arc<str>,
+    pub metrics: OperatorMetrics,
+    /// Submits per second over all binds.
+    rate: ArcSwap<Rate>,
+    /// Binds on which messages can be sent.
+    senders: AtomicUsize,
+    queue: Mutex<Queue<Job>>,
+    ready: Notify,
+}
+
+impl OperatorState {
+    pub(super) fn new(key: OperatorKey, name: Arc<str>, settings: &Settings, metrics: &Metrics) -> Self {
+        let operators = settings.config.operators.len().max(1);
+        OperatorState {
+            key,
+            metrics: OperatorMetrics::new(metrics, &name),
+            rate: ArcSwap::from_pointee(rate_of(settings, key)),
+            senders: AtomicUsize::new(0),
+            queue: Mutex::new(Queue::new(settings.config.limits.hot_messages / operators)),
+            ready: Notify::new(),
+            name,
+        }
+    }
+
+    /// Takes over what a reload may have changed.
+    pub fn reconfigure(&self, settings: &Settings) {
+        self.rate.store(Arc::new(rate_of(settings, self.key)));
+    }
+
+    pub fn rate(&self) -> arc_swap::Guard<Arc<Rate>> {
+        self.rate.load()
+    }
+
+    /// Is there a bind on which messages can be sent?
+    pub fn is_up(&self) -> bool {
+        self.senders() > 0
+    }
+
+    pub fn senders(&self) -> usize {
+        self.senders.load(Ordering::Relaxed)
+    }
+
+    /// A sending bind has come up.
+    pub fn sender_up(self: &Arc<Self>) -> SenderUp {
+        self.senders.fetch_add(1, Ordering::Relaxed);
+        SenderUp(self.clone())
+    }
+
+    /// Adds a message, to be sent not before the moment given with it.
+    pub fn push(&self, (item, not_before): (Item<Job>, Timestamp)) {
+        let later = not_before > item.queued_at;
+        let mut queue = lock(&self.queue);
+        if later {
+            queue.delay(item, not_before)
+        } else {
+            queue.push(item)
+        }
+        drop(queue);
+        self.ready.notify_one();
+    }
+
+    /// Takes messages of up to `parts` parts to be sent now.
+    pub fn pull(&self, now: Timestamp, parts: u32, cost: impl Fn(&Job) -> u32) -> Pulled<Job> {
+        let mut queue = lock(&self.queue);
+        let pulled = queue.pull(now, parts, cost);
+        if !queue.is_empty() && !pulled.items.is_empty() {
+            // More than this bind can take: another one may have room.
+            self.ready.notify_one();
+        }
+        pulled
+    }
+
+    /// The queue itself, for what is not on the way of every message.
+    pub fn queue<T>(&self, with: impl FnOnce(&mut Queue<Job>) -> T) -> T {
+        with(&mut lock(&self.queue))
+    }
+
+    /// Waits until there may be something to send.
+    pub async fn work_waiting(&self) {
+        self.ready.notified().await;
+    }
+
+    /// Wakes a bind that may send.
+    pub fn wake(&self) {
+        self.ready.notify_one();
+    }
+}
+
+/// A tenth of a second's messages may leave at once: operators measure over short times.
+fn rate_of(settings: &Settings, key: OperatorKey) -> Rate {
+    let limit = settings.operator(key).and_then(|operator| operator.config.rate);
+    Rate::new(limit, limit.map_or(1, |rate| rate.div_ceil(10)), monotonic())
+}
+
+/// A sending bind that is up; dropped when it goes down.
+#[derive(Debug)]
+pub struct SenderUp(Arc<OperatorState>);
+
+impl Drop for SenderUp {
+    fn drop(&mut self) {
+        self.0.senders.fetch_sub(1, Ordering::Relaxed);
+    }
+}
