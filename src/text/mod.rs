@@ -1,4 +1,23 @@
 //! Text without I/O: GSM 7-bit, UCS-2, user data headers, transliteration, and the planning of parts.
+//!
+//! A submitted text passes through the files in this order: [`udh::split`] takes the header off, [`decode::decode`] brings what
+//! is left into a canonical [`Body`], [`plan`] finds the part boundaries, and [`build::Outgoing`] writes each part the way one
+//! operator wants it.
+//!
+//! The national language shift tables (3GPP TS 23.038 Annex A) are left out on purpose: a handset that lacks one shows garbage,
+//! and Finnish, Swedish and English need none. A text outside the default alphabet travels as UCS-2, which every handset shows.
+
+pub mod build;
+pub mod decode;
+pub mod error;
+pub mod explain;
+pub mod gsm7;
+pub mod plan;
+pub mod translit;
+pub mod ucs2;
+pub mod udh;
+
+pub use error::TextError;
 
 use bytes::Bytes;
 
