@@ -3,3 +3,4 @@
 pub mod check;
 pub mod hash_password;
 pub mod route;
+pub mod split;

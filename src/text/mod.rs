@@ -1,4 +1,23 @@
 //! Text without I/O: GSM 7-bit, UCS-2, user data headers, transliteration, and the planning of parts.
+//!
+//! A submitted text passes through the files in this order: [`udh::split`] takes the header off, [`decode::decode`] brings what
+//! is left into a canonical [`Body`], [`plan`] finds the part boundaries, and [`build::Outgoing`] writes each part the way one
+//! operator wants it.
+//!
+//! The national language shift tables (3GPP TS 23.038 Annex A) are left out on purpose: a handset that lacks one shows garbage,
+//! and Finnish, Swedish and English need none. A text outside the default alphabet travels as UCS-2, which every handset shows.
+
+pub mod build;
+pub mod decode;
+pub mod error;
+pub mod explain;
+pub mod gsm7;
+pub mod plan;
+pub mod translit;
+pub mod ucs2;
+pub mod udh;
+
+pub use error::TextError;
 
 use bytes::Bytes;
 
@@ -56,4 +75,20 @@ pub struct Concatenation {
     pub reference: u16,
     pub total: u8,
     pub sequence: u8,
+}
+
+impl Body {
+    /// The parts of one message as one body. Parts differ in alphabet only when a sender breaks the rules; then all become UCS-2.
+    pub fn join(parts: &[Body]) -> Body {
+        let alphabet = parts.first().map_or(Alphabet::Gsm7, |first| first.alphabet);
+        let alike = parts.iter().all(|part| part.alphabet == alphabet);
+        let mut octets = bytes::BytesMut::with_capacity(parts.iter().map(|part| part.octets.len()).sum());
+        for part in parts {
+            match part.alphabet {
+                Alphabet::Gsm7 if !alike => octets.extend_from_slice(&ucs2::encode(&gsm7::decode(&part.octets))),
+                Alphabet::Gsm7 | Alphabet::Ucs2 | Alphabet::Octets => octets.extend_from_slice(&part.octets),
+            }
+        }
+        Body { alphabet: if alike { alphabet } else { Alphabet::Ucs2 }, octets: octets.freeze() }
+    }
 }

@@ -1,0 +1,152 @@
+//! Matching the id of a receipt with the id of a response, whatever form each is written in.
+//!
+//! The correlation map keeps ONE [`stored_key`] per sent part, under the operator (not the bind: receipts come on any of them).
+//! A receipt is looked up by its [`sought_keys`] in order: the same characters first, then the operator's configured form. When
+//! keys lead to different parts, or one key to several, the destination number decides; if it cannot, the receipt is parked and
+//! counted, never guessed. Keys depend on the setting, so stored ones outlive a change of it only under `same`.
+
+use smallvec::SmallVec;
+
+use super::ReceiptId;
+
+/// A comparable id, 24 octets. Ids that are numbers compare by value, so that case and zero padding do not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IdKey {
+    /// Up to 128 bits, big endian.
+    Number([u8; 16]),
+    /// Anything else, character by character, but hexadecimal letters in lower case.
+    Text(Box<[u8]>),
+}
+
+/// The key under which a part is remembered by the id of its response; `None` when the response gave none.
+pub fn stored_key(form: ReceiptId, response_id: &[u8]) -> Option<IdKey> {
+    key(response_radix(form), response_id)
+}
+
+/// The keys to look a receipt's id up by, in order; empty when the receipt gave none.
+pub fn sought_keys(form: ReceiptId, receipt_id: &[u8]) -> SmallVec<[IdKey; 2]> {
+    let mut keys: SmallVec<[IdKey; 2]> = key(response_radix(form), receipt_id).into_iter().collect();
+    let configured = match form {
+        ReceiptId::Same => None,
+        ReceiptId::Hex => number(16, receipt_id),
+        ReceiptId::Dec => number(10, receipt_id),
+    };
+    if let Some(other) = configured
+        && !keys.contains(&other)
+    {
+        keys.push(other);
+    }
+    keys
+}
+
+/// The radix of the ids in responses. Under `same` it only decides what is equal but for case and padding; sixteen covers both.
+fn response_radix(form: ReceiptId) -> u32 {
+    match form {
+        ReceiptId::Hex => 10,
+        ReceiptId::Same | ReceiptId::Dec => 16,
+    }
+}
+
+fn key(radix: u32, id: &[u8]) -> Option<IdKey> {
+    let id = id.trim_ascii();
+    if id.is_empty() {
+        return None;
+    }
+    Some(number(radix, id).unwrap_or_else(|| text(id)))
+}
+
+/// The id as a number, when it is one of at most 128 bits.
+fn number(radix: u32, id: &[u8]) -> Option<IdKey> {
+    let id = id.trim_ascii();
+    // A sign is not part of an id, though the parser would take it.
+    if id.first().is_none_or(|first| !first.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let value = u128::from_str_radix(std::str::from_utf8(id).ok()?, radix).ok()?;
+    Some(IdKey::Number(value.to_be_bytes()))
+}
+
+/// UUIDs and hexadecimal ids beyond 128 bits compare without case; in other ids case may carry meaning.
+fn text(id: &[u8]) -> IdKey {
+    let hexadecimal = id.iter().all(|octet| octet.is_ascii_hexdigit() || *octet == b'-');
+    IdKey::Text(if hexadecimal { id.to_ascii_lowercase().into() } else { id.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ReceiptId::*;
+    use proptest::prelude::*;
+
+    /// At which place among the sought keys the response's key is found.
+    fn found(form: ReceiptId, response: &str, receipt: &str) -> Option<usize> {
+        let stored = stored_key(form, response.as_bytes())?;
+        sought_keys(form, receipt.as_bytes()).iter().position(|key| *key == stored)
+    }
+
+    #[test]
+    fn the_same_characters_match_at_once_under_every_setting() {
+        for form in [Same, Hex, Dec] {
+            for id in ["1234567890", "812FC7470000001B", "0000000042", "aZ_+/=", "550e8400-e29b-41d4-a716-446655440000"] {
+                assert_eq!(found(form, id, id), Some(0), "{form:?} {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn case_and_zero_padding_do_not_matter() {
+        assert_eq!(found(Same, "812FC7470000001B", "812fc7470000001b"), Some(0));
+        assert_eq!(found(Same, "123", "0000000123"), Some(0));
+        assert_eq!(found(Same, "550E8400-E29B-41D4", "550e8400-e29b-41d4"), Some(0));
+    }
+
+    #[test]
+    fn case_matters_in_ids_that_are_not_hexadecimal() {
+        assert_eq!(found(Same, "aBcZ", "AbCz"), None);
+    }
+
+    #[test]
+    fn a_decimal_response_and_a_hexadecimal_receipt_match() {
+        assert_eq!(found(Hex, "1234567890", "499602D2"), Some(1));
+        assert_eq!(found(Hex, "1234567890", "00000000499602d2"), Some(1));
+    }
+
+    #[test]
+    fn a_hexadecimal_response_and_a_decimal_receipt_match() {
+        assert_eq!(found(Dec, "499602D2", "1234567890"), Some(1));
+        assert_eq!(found(Dec, "812FC7470000001B", "9309035966706745371"), Some(1));
+    }
+
+    #[test]
+    fn ids_longer_than_128_bits_match_only_as_they_are() {
+        let long = "F".repeat(40);
+        assert_eq!(found(Dec, &long, &long), Some(0));
+        assert_eq!(found(Dec, &long, "123"), None);
+    }
+
+    #[test]
+    fn an_empty_id_has_no_key() {
+        assert_eq!(stored_key(Same, b" "), None);
+        assert!(sought_keys(Hex, b"").is_empty());
+    }
+
+    #[test]
+    fn a_key_is_small() {
+        assert!(size_of::<IdKey>() <= 24);
+    }
+
+    proptest! {
+        #[test]
+        fn any_number_matches_across_forms(value: u128) {
+            prop_assert!(found(Hex, &value.to_string(), &format!("{value:X}")).is_some());
+            prop_assert!(found(Dec, &format!("{value:032x}"), &value.to_string()).is_some());
+        }
+
+        #[test]
+        fn any_octets_match_themselves(id in proptest::collection::vec(any::<u8>(), 0..70)) {
+            for form in [Same, Hex, Dec] {
+                prop_assert_eq!(stored_key(form, &id).as_ref(), sought_keys(form, &id).first());
+            }
+        }
+    }
+}

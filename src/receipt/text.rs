@@ -1,0 +1,285 @@
+//! Reading receipts: a lenient parser of the text, and the recogniser that tells a receipt from an MO message.
+//!
+//! The text format is the typical one of SMPP 3.4 appendix B, `id:.. sub:.. dlvrd:.. submit date:.. done date:.. stat:.. err:..
+//! text:..`, of which every centre has its own version. TLVs win over it (SMPP 5.0 section 4.3.5.1).
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+use time::{Date, Month, Time};
+
+use super::State;
+
+/// A receipt as an operator wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The operator's message id; empty when the receipt named none, so that it cannot be matched.
+    pub id: SmallVec<[u8; 24]>,
+    pub state: State,
+    /// The text's `err`, 3 digits by the book, in practice anything.
+    pub error: Option<SmallVec<[u8; 8]>>,
+    pub submitted: Option<ReceiptDate>,
+    pub done: Option<ReceiptDate>,
+    /// Network type and code (SMPP 5.0 section 4.8.4.42); type 0 when the TLV held the code alone.
+    pub network_error_code: Option<[u8; 3]>,
+    /// More receipts follow: the state is not final. Decided by the state, because centres set the flags at will.
+    pub intermediate: bool,
+}
+
+/// A date of a receipt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReceiptDate {
+    pub raw: SmallVec<[u8; 24]>,
+    /// Seconds since 1970 read from the centre's clock face: UTC when the date carried its offset, else the operator's local
+    /// time. `None` when it is not a date.
+    pub seconds: Option<i64>,
+}
+
+/// What tells a receipt from an MO message in a `deliver_sm` or `data_sm`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Delivery<'a> {
+    pub esm_class: u8,
+    pub data_coding: u8,
+    /// `short_message`, or `message_payload` when that is where the text is.
+    pub text: &'a [u8],
+    pub receipted_message_id: Option<&'a [u8]>,
+    pub message_state: Option<u8>,
+    pub network_error_code: Option<&'a [u8]>,
+}
+
+/// The receipt in a delivery, or `None` when it is an MO message.
+///
+/// A receipt is flagged in `esm_class`, or carries `receipted_message_id`, or, unflagged, starts like one and has its fields.
+pub fn from_parts(delivery: Delivery<'_>) -> Option<Receipt> {
+    let id_tlv = delivery.receipted_message_id.map(trimmed).filter(|id| !id.is_empty());
+    let text = receipt_text(&delivery);
+    let fields = Fields::scan(&text);
+    if !is_flagged(delivery.esm_class) && id_tlv.is_none() && !fields.unmistakable() {
+        return None;
+    }
+    let id = id_tlv.or(fields.get(Field::Id).map(first_word)).unwrap_or_default();
+    let state = match delivery.message_state.and_then(State::from_number) {
+        Some(state) => state,
+        None => fields.get(Field::Stat).map_or(State::Unknown, |word| State::from_word(first_word(word))),
+    };
+    Some(Receipt {
+        id: SmallVec::from_slice(id),
+        state,
+        error: fields.get(Field::Err).map(first_word).filter(|error| !error.is_empty()).map(SmallVec::from_slice),
+        submitted: fields.get(Field::SubmitDate).and_then(ReceiptDate::read),
+        done: fields.get(Field::DoneDate).and_then(ReceiptDate::read),
+        network_error_code: delivery.network_error_code.and_then(network_error),
+        intermediate: !state.is_final(),
+    })
+}
+
+/// Bits 5-2 of `esm_class`: delivery receipt, delivery acknowledgement, intermediate notification, or the first and last both.
+fn is_flagged(esm_class: u8) -> bool {
+    matches!(esm_class & 0x3C, 0x04 | 0x08 | 0x20 | 0x24)
+}
+
+fn network_error(value: &[u8]) -> Option<[u8; 3]> {
+    match *value {
+        [network, high, low] => Some([network, high, low]),
+        [high, low] => Some([0, high, low]),
+        _ => None,
+    }
+}
+
+/// The text without user data header, and in single octets when it came as UCS-2, which some centres do without saying so.
+fn receipt_text<'a>(delivery: &Delivery<'a>) -> Cow<'a, [u8]> {
+    let mut text = delivery.text;
+    if delivery.esm_class & crate::text::build::ESM_UDH != 0 {
+        let header = 1 + usize::from(text.first().copied().unwrap_or(0));
+        text = text.get(header..).unwrap_or_default();
+    }
+    let said =
+        matches!(delivery.data_coding, 0x08 | 0x18..=0x1B | 0xE0..=0xEF) && !text.first().is_some_and(u8::is_ascii_alphabetic);
+    let evident = matches!(text, [0, b'i' | b'I', 0, b'd' | b'D', ..]);
+    if !said && !evident {
+        return Cow::Borrowed(text);
+    }
+    let narrow = |unit: &[u8]| match unit {
+        [0, octet] => *octet,
+        [0xFE, 0xFF] => b' ',
+        _ => b'?',
+    };
+    Cow::Owned(text.chunks_exact(2).map(narrow).collect())
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Field {
+    Id,
+    Sub,
+    Dlvrd,
+    SubmitDate,
+    DoneDate,
+    Stat,
+    Err,
+    Text,
+}
+
+/// The names of the fields, in lower case; a space also stands for none, several, or an underscore.
+const NAMES: [(&[u8], Field); 10] = [
+    (b"id", Field::Id),
+    (b"sub", Field::Sub),
+    (b"dlvrd", Field::Dlvrd),
+    (b"submit date", Field::SubmitDate),
+    (b"done date", Field::DoneDate),
+    (b"stat", Field::Stat),
+    (b"status", Field::Stat),
+    (b"err", Field::Err),
+    (b"error", Field::Err),
+    (b"text", Field::Text),
+];
+
+/// The values of the fields, each the first of its name: what stands inside the message's own text cannot override them.
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    values: [Option<&'a [u8]>; 8],
+    starts_with_id: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn scan(text: &'a [u8]) -> Fields<'a> {
+        let mut fields = Fields::default();
+        let mut open: Option<(Field, usize)> = None;
+        let mut at = 0;
+        while at < text.len() {
+            let word_start = at == 0 || is_separator(text[at - 1]) || open.is_some_and(|(_, start)| start == at);
+            let found = if word_start { name_at(&text[at..]) } else { None };
+            let Some((field, length)) = found.filter(|(field, _)| fields.may_take(*field, open)) else {
+                at += 1;
+                continue;
+            };
+            fields.starts_with_id |= matches!(field, Field::Id) && trimmed(&text[..at]).is_empty();
+            fields.close(open, text, at);
+            at += length;
+            open = Some((field, at));
+        }
+        fields.close(open, text, text.len());
+        fields
+    }
+
+    /// After `text:` comes the message's own text, in which names count only while a receipt's essentials are missing.
+    fn may_take(&self, field: Field, open: Option<(Field, usize)>) -> bool {
+        let in_text = self.get(Field::Text).is_some() || matches!(open, Some((Field::Text, _)));
+        let complete = self.get(Field::Id).is_some() && self.get(Field::Stat).is_some();
+        self.get(field).is_none() && !(in_text && complete)
+    }
+
+    fn close(&mut self, open: Option<(Field, usize)>, text: &'a [u8], end: usize) {
+        if let Some((field, start)) = open {
+            self.values[field as usize].get_or_insert(trimmed(&text[start..end]));
+        }
+    }
+
+    fn get(&self, field: Field) -> Option<&'a [u8]> {
+        self.values[field as usize]
+    }
+
+    /// Nobody writes this by hand: an id first, a state, and a date or a count.
+    fn unmistakable(&self) -> bool {
+        let some = |field| self.get(field).is_some();
+        self.starts_with_id
+            && self.get(Field::Id).is_some_and(|id| !id.is_empty())
+            && some(Field::Stat)
+            && (some(Field::SubmitDate) || some(Field::DoneDate) || some(Field::Dlvrd) || some(Field::Sub))
+    }
+}
+
+fn is_separator(octet: u8) -> bool {
+    octet.is_ascii_whitespace() || matches!(octet, 0 | b';' | b',' | b'|')
+}
+
+fn trimmed(mut octets: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = octets
+        && is_separator(*first)
+    {
+        octets = rest;
+    }
+    while let [rest @ .., last] = octets
+        && is_separator(*last)
+    {
+        octets = rest;
+    }
+    octets
+}
+
+fn first_word(value: &[u8]) -> &[u8] {
+    value.split(|octet| is_separator(*octet)).next().unwrap_or_default()
+}
+
+/// The field whose name and colon stand here, and their length.
+fn name_at(text: &[u8]) -> Option<(Field, usize)> {
+    if !matches!(text.first()?.to_ascii_lowercase(), b'i' | b's' | b'd' | b'e' | b't') {
+        return None;
+    }
+    NAMES.iter().find_map(|(name, field)| Some((*field, name_length(text, name)?)))
+}
+
+fn name_length(text: &[u8], name: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    let gap = |at: &mut usize| {
+        while matches!(text.get(*at), Some(b' ' | b'_' | b'\t')) {
+            *at += 1;
+        }
+    };
+    for letter in name {
+        if *letter == b' ' {
+            gap(&mut at);
+        } else if text.get(at)?.to_ascii_lowercase() == *letter {
+            at += 1;
+        } else {
+            return None;
+        }
+    }
+    gap(&mut at);
+    (text.get(at) == Some(&b':')).then_some(at + 1)
+}
+
+impl ReceiptDate {
+    /// Blank dates are no dates.
+    fn read(raw: &[u8]) -> Option<ReceiptDate> {
+        (!raw.is_empty()).then(|| ReceiptDate { raw: SmallVec::from_slice(raw), seconds: seconds(raw) })
+    }
+}
+
+/// Reads `YYMMDDhhmm[ss]`, `YYYYMMDDhhmm[ss]`, and the 15 digits and sign of SMPP's own times (SMPP 5.0 section 4.7.23.4),
+/// with anything between the digits.
+fn seconds(raw: &[u8]) -> Option<i64> {
+    let mut digits = SmallVec::<[u8; 16]>::new();
+    digits.extend(raw.iter().filter(|octet| octet.is_ascii_digit()).map(|octet| octet - b'0').take(16));
+    let local = |year_digits: usize| clock_face(&digits, year_digits);
+    match digits.len() {
+        10 => local(2),
+        // Two-digit years first; what then is no date, as month 24, began with a century.
+        12 => local(2).or_else(|| local(4)),
+        14 => local(4),
+        15 => {
+            let quarters = i64::from(digits[13]) * 10 + i64::from(digits[14]);
+            let offset = match raw.last() {
+                Some(b'+') => quarters * 900,
+                Some(b'-') => -quarters * 900,
+                _ => 0,
+            };
+            local(2).map(|seconds| seconds - offset)
+        }
+        _ => None,
+    }
+}
+
+fn clock_face(digits: &[u8], year_digits: usize) -> Option<i64> {
+    let (year, rest) = digits.split_at_checked(year_digits)?;
+    let year = year.iter().fold(0, |year, digit| year * 10 + i32::from(*digit));
+    let year = if year_digits == 2 { 2000 + year } else { year };
+    let two = |index: usize| Some(rest.get(index * 2)? * 10 + rest.get(index * 2 + 1)?);
+    let month = Month::try_from(two(0)?).ok()?;
+    let date = Date::from_calendar_date(year, month, two(1)?).ok()?;
+    let time = Time::from_hms(two(2)?, two(3)?, two(4).unwrap_or(0)).ok()?;
+    Some(date.with_time(time).assume_utc().unix_timestamp())
+}
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;

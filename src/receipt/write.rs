@@ -1,0 +1,145 @@
+//! The receipt text we write to applications (SMPP 3.4 appendix B).
+
+use bytes::{BufMut, BytesMut};
+use time::{OffsetDateTime, UtcOffset};
+
+use super::State;
+use crate::message::Timestamp;
+
+/// The most of the message's own text that a receipt repeats.
+const LONGEST_TEXT: usize = 20;
+
+/// What a receipt says.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceiptText<'a> {
+    /// The id our response gave.
+    pub id: &'a [u8],
+    /// Parts submitted and parts delivered, 0 to 999.
+    pub submitted_parts: u16,
+    pub delivered_parts: u16,
+    pub submitted: Timestamp,
+    pub done: Timestamp,
+    /// Seconds the dates are ahead of UTC.
+    pub utc_offset: i32,
+    pub state: State,
+    /// The operator's `err` as it wrote it; empty for `000`.
+    pub error: &'a [u8],
+    /// The beginning of the message's text, cut here to 20 octets; usually empty, for the text is private.
+    pub text: &'a [u8],
+}
+
+/// Appends the receipt text, at most about 180 octets.
+pub fn write(receipt: &ReceiptText<'_>, out: &mut BytesMut) {
+    out.put_slice(b"id:");
+    out.put_slice(receipt.id);
+    out.put_slice(b" sub:");
+    three_digits(receipt.submitted_parts, out);
+    out.put_slice(b" dlvrd:");
+    three_digits(receipt.delivered_parts, out);
+    out.put_slice(b" submit date:");
+    date(receipt.submitted, receipt.utc_offset, out);
+    out.put_slice(b" done date:");
+    date(receipt.done, receipt.utc_offset, out);
+    out.put_slice(b" stat:");
+    out.put_slice(receipt.state.word().as_bytes());
+    out.put_slice(b" err:");
+    out.put_slice(if receipt.error.is_empty() { b"000" } else { receipt.error });
+    out.put_slice(b" text:");
+    out.put_slice(&receipt.text[..receipt.text.len().min(LONGEST_TEXT)]);
+}
+
+fn three_digits(value: u16, out: &mut BytesMut) {
+    let value = value.min(999);
+    out.put_u8(b'0' + (value / 100) as u8);
+    two_digits((value % 100) as u8, out);
+}
+
+fn two_digits(value: u8, out: &mut BytesMut) {
+    out.put_slice(&[b'0' + value / 10 % 10, b'0' + value % 10]);
+}
+
+/// `YYMMDDhhmm` on a clock `utc_offset` seconds ahead of UTC; zeros for a moment no calendar holds.
+fn date(moment: Timestamp, utc_offset: i32, out: &mut BytesMut) {
+    let local = || {
+        let utc = OffsetDateTime::from_unix_timestamp(i64::try_from(moment.0 / 1000).ok()?).ok()?;
+        utc.checked_to_offset(UtcOffset::from_whole_seconds(utc_offset).ok()?)
+    };
+    let Some(local) = local() else {
+        out.put_slice(b"0000000000");
+        return;
+    };
+    two_digits((local.year() % 100) as u8, out);
+    for value in [u8::from(local.month()), local.day(), local.hour(), local.minute()] {
+        two_digits(value, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receipt::text::{Delivery, from_parts};
+    use proptest::prelude::*;
+
+    const NOON: Timestamp = Timestamp(1_704_448_800_000); // 2024-01-05 10:00 UTC
+
+    fn receipt(state: State) -> ReceiptText<'static> {
+        ReceiptText {
+            id: b"0A1B2C",
+            submitted_parts: 1,
+            delivered_parts: 1,
+            submitted: NOON,
+            done: NOON.plus(std::time::Duration::from_secs(65)),
+            utc_offset: 2 * 3600,
+            state,
+            error: b"",
+            text: b"",
+        }
+    }
+
+    fn written(receipt: &ReceiptText<'_>) -> String {
+        let mut out = BytesMut::new();
+        write(receipt, &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    #[test]
+    fn the_text_is_the_typical_one_in_local_time() {
+        assert_eq!(
+            written(&receipt(State::Delivered)),
+            "id:0A1B2C sub:001 dlvrd:001 submit date:2401051200 done date:2401051201 stat:DELIVRD err:000 text:"
+        );
+    }
+
+    #[test]
+    fn the_operators_error_and_the_first_twenty_octets_are_repeated() {
+        let text = written(&ReceiptText {
+            submitted_parts: 12,
+            delivered_parts: 0,
+            error: b"0x1F",
+            text: b"abcdefghijklmnopqrstuvwxyz",
+            ..receipt(State::Undeliverable)
+        });
+        assert!(text.starts_with("id:0A1B2C sub:012 dlvrd:000 "), "{text}");
+        assert!(text.ends_with("stat:UNDELIV err:0x1F text:abcdefghijklmnopqrst"), "{text}");
+    }
+
+    #[test]
+    fn never_is_written_as_zeros() {
+        let text = written(&ReceiptText { done: Timestamp::NEVER, ..receipt(State::Expired) });
+        assert!(text.contains("done date:0000000000 "), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_we_write_our_parser_reads(state in 0u8..10, minutes in 0u64..40_000_000) {
+            let moment = Timestamp(minutes * 60_000);
+            prop_assume!(minutes > 16_000_000); // after 2000: two-digit years
+            let state = State::from_number(state).unwrap();
+            let text = written(&ReceiptText { done: moment, utc_offset: 0, ..receipt(state) });
+            let read = from_parts(Delivery { esm_class: 4, text: text.as_bytes(), ..Delivery::default() }).unwrap();
+            prop_assert_eq!(&read.id[..], b"0A1B2C");
+            prop_assert_eq!(read.state, state);
+            prop_assert_eq!(read.done.unwrap().seconds, Some(minutes as i64 * 60));
+        }
+    }
+}
