@@ -1,0 +1,66 @@
+//! What an operator's deliver_sm or data_sm says: a receipt, or a mobile-originated message. Pure.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::accept::fields;
+use crate::config::Operator;
+use crate::ledger::Event;
+use crate::message::{Mo, OperatorKey, Timestamp};
+use crate::receipt::text::{Delivery, from_parts};
+use crate::smpp::{CommandStatus, Frame, MessageView, Strictness, tlv};
+use crate::text::{Alphabet, Body, decode, udh};
+
+/// esm_class: the text begins with a user data header.
+const ESM_UDH: u8 = 0x40;
+
+/// Reads the request.
+///
+/// # Errors
+/// The status to answer with, when its fields cannot be read.
+pub fn read(frame: &Frame, key: OperatorKey, operator: &Operator, strictness: Strictness, now: Timestamp) -> Result<Event, CommandStatus> {
+    let view = MessageView::parse(frame, strictness).map_err(|error| error.status())?;
+    let text = view.message_text().map_err(|error| error.status())?;
+    let delivery = Delivery {
+        esm_class: view.esm_class,
+        data_coding: view.data_coding,
+        text,
+        receipted_message_id: view.tlvs.receipted_message_id(),
+        message_state: view.tlvs.message_state(),
+        network_error_code: view.tlvs.get(crate::smpp::TlvTag::NetworkErrorCode),
+    };
+    if let Some(receipt) = from_parts(delivery) {
+        let (source, destination) = (view.source.to_address(), view.destination.to_address());
+        return Ok(Event::Receipt { operator: key, receipt, source, destination });
+    }
+    Ok(Event::Mo(mo(&view, text, operator, now)))
+}
+
+/// A message that cannot be decoded as it says is passed on as the octets it is: what a handset sent is not lost over a field.
+fn mo(view: &MessageView<'_>, text: &[u8], operator: &Operator, now: Timestamp) -> Mo {
+    let octets = Bytes::copy_from_slice(text);
+    let (header, text) = match (view.esm_class & ESM_UDH != 0).then(|| udh::split(&octets)) {
+        Some(Ok(split)) => split,
+        Some(Err(_)) | None => (udh::Header::default(), octets),
+    };
+    let (body, dcs_class) = decode::decode(operator.alphabet, view.data_coding, &text, header.length)
+        .unwrap_or_else(|_| (Body { alphabet: Alphabet::Octets, octets: text.clone() }, 0));
+    let sar = fields::segmentation(view).ok().flatten();
+    let mut tlvs = BytesMut::new();
+    for item in view.tlvs.iter().filter(|item| fields::is_passed_on(item.tag)) {
+        tlv::put(&mut tlvs, item.tag, item.value);
+    }
+    Mo {
+        operator: Arc::clone(&operator.name),
+        source: view.source.to_address(),
+        destination: view.destination.to_address(),
+        protocol_id: view.protocol_id,
+        dcs_class,
+        received_at: now,
+        concatenation: header.concatenation.or(sar),
+        udh: header.elements,
+        body,
+        tlvs: tlvs.freeze(),
+    }
+}

@@ -1,0 +1,113 @@
+//! A part of a message as the submit_sm one operator wants. Pure.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::config::{Operator, SourceAddresses, TonNpi};
+use crate::message::{Address, Job, Message, Timestamp};
+use crate::smpp::{AddressView, CommandId, MessageView, TlvTag, Tlvs, encode, tlv};
+use crate::text::{Body, Carrier, Content, Outgoing, TextError};
+
+/// Most digits of a short code; longer numbers are taken for subscriber numbers.
+const SHORT_CODE_DIGITS: usize = 6;
+
+/// Buffers used again and again by one bind.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    text: BytesMut,
+    tlvs: BytesMut,
+}
+
+/// How this operator takes texts.
+pub fn carrier(operator: &Operator) -> Carrier {
+    Carrier { alphabet: operator.alphabet, long_messages: operator.long_messages }
+}
+
+/// The message cut for this operator. The same message and settings always give the same parts.
+///
+/// # Errors
+/// When the operator's settings cannot carry it at all.
+pub fn parts<'a>(job: &'a Job, operator: &Operator) -> Result<Outgoing<'a>, TextError> {
+    Outgoing::new(Content::of(&job.message), carrier(operator))
+}
+
+/// Appends the body of the submit_sm of one part.
+pub fn body(
+    out: &mut BytesMut,
+    message: &Message,
+    outgoing: &Outgoing<'_>,
+    part: usize,
+    operator: &Operator,
+    now: Timestamp,
+    scratch: &mut Scratch,
+) {
+    scratch.text.clear();
+    scratch.tlvs.clear();
+    let fields = outgoing.write(part, &mut scratch.text);
+    if let Some(sar) = fields.sar {
+        tlv::put(&mut scratch.tlvs, TlvTag::SarMsgRefNum, &sar.reference.to_be_bytes());
+        tlv::put(&mut scratch.tlvs, TlvTag::SarTotalSegments, &[sar.total]);
+        tlv::put(&mut scratch.tlvs, TlvTag::SarSegmentSeqnum, &[sar.sequence]);
+    }
+    if fields.payload {
+        tlv::put(&mut scratch.tlvs, TlvTag::MessagePayload, &scratch.text);
+    }
+    if operator.tlvs {
+        scratch.tlvs.put_slice(&message.tlvs);
+    }
+    let validity = if operator.send_validity { validity(message, operator, now) } else { None };
+    let view = MessageView {
+        service_type: &message.service_type,
+        source: source(&message.source, &operator.addresses),
+        destination: destination(&message.destination, &operator.addresses),
+        esm_class: message.esm_class | fields.esm_class,
+        protocol_id: message.protocol_id,
+        priority_flag: message.priority,
+        schedule_delivery_time: &[],
+        validity_period: validity.as_ref().map_or(&[], |v| &v[..]),
+        registered_delivery: registered_delivery(message),
+        replace_if_present: 0,
+        data_coding: fields.data_coding,
+        sm_default_msg_id: 0,
+        short_message: if fields.payload { &[] } else { &scratch.text },
+        tlvs: Tlvs::encoded(&scratch.tlvs),
+    };
+    encode::message_body(out, CommandId::SubmitSm, &view);
+}
+
+/// A receipt for every final state is asked for when the application wants any: which of them it hears is our business.
+fn registered_delivery(message: &Message) -> u8 {
+    let receipt = message.receipt;
+    u8::from(receipt.wants_any()) | if receipt.wants_intermediate() { 0x10 } else { 0 }
+}
+
+fn validity(message: &Message, operator: &Operator, now: Timestamp) -> Option<[u8; 16]> {
+    let left = message.expires_at.since(now);
+    if !message.validity_given && operator.min_validity.is_zero() {
+        return None;
+    }
+    Some(crate::smpp::time::format_relative(left.max(operator.min_validity)))
+}
+
+fn view(address: &Address, kind: TonNpi) -> AddressView<'_> {
+    AddressView { ton: kind.ton, npi: kind.npi, digits: &address.digits }
+}
+
+/// The sender with the TON and NPI this operator wants for its kind.
+fn source<'a>(address: &'a Address, wanted: &SourceAddresses) -> AddressView<'a> {
+    if address.digits.is_empty() {
+        return AddressView { ton: 0, npi: 0, digits: &[] };
+    }
+    if !address.digits.iter().all(u8::is_ascii_digit) {
+        return view(address, wanted.alphanumeric);
+    }
+    view(address, if address.digits.len() <= SHORT_CODE_DIGITS { wanted.short_code } else { wanted.international })
+}
+
+fn destination<'a>(address: &'a Address, wanted: &SourceAddresses) -> AddressView<'a> {
+    if address.ton == 1 { view(address, wanted.international) } else { AddressView { ton: address.ton, npi: address.npi, digits: &address.digits } }
+}
+
+/// Parts a message is likely to take, for sharing out windows and rates before it is cut.
+pub fn cost(body: &Body) -> u32 {
+    u32::try_from(crate::text::estimate_parts(body)).unwrap_or(u32::MAX)
+}
