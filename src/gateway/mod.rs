@@ -21,9 +21,9 @@ pub use settings::{AccountSettings, ListenerTls, OperatorSettings, Settings};
 
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
-use crate::ledger::{Effect, Ids, MailEnd, Note, Waiting};
+use crate::ledger::{Effect, Ids, Note, Waiting};
 use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
-use crate::metrics::{ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
+use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
 use crate::queue::Item;
 
 /// The shared state of one gateway.
@@ -40,6 +40,7 @@ pub struct Gateway {
     pub submit_metrics: SubmitMetrics,
     pub upstream_faults: PduFaults,
     pub operator_faults: PduFaults,
+    inbound_metrics: InboundMetrics,
     spool_metrics: SpoolMetrics,
     settings: ArcSwap<Settings>,
     accounts: RwLock<Vec<Arc<AccountState>>>,
@@ -68,6 +69,7 @@ impl Gateway {
             submit_metrics: SubmitMetrics::new(&metrics),
             upstream_faults: PduFaults::upstream(&metrics),
             operator_faults: PduFaults::operator(&metrics),
+            inbound_metrics: InboundMetrics::new(&metrics),
             spool_metrics: SpoolMetrics::new(&metrics),
             metrics,
             settings: ArcSwap::from_pointee(settings),
@@ -176,37 +178,32 @@ impl Gateway {
     }
 
     fn note(&self, note: Note) {
+        let operator = |key: OperatorKey| self.operator(key);
         match note {
-            Note::PartSent { operator, milliseconds } => {
-                let metrics = &self.operator(operator).metrics;
-                metrics.sent.increment(1);
-                metrics.sent_seconds.record(seconds(milliseconds));
+            Note::PartSent { operator: key, milliseconds } => {
+                let state = operator(key);
+                state.metrics.sent.increment(1);
+                state.metrics.sent_seconds.record(seconds(milliseconds));
             }
-            Note::ReceiptMatched { operator, state, milliseconds } => {
-                let metrics = &self.operator(operator).metrics;
-                metrics.receipts_received.increment(state.word(), 1);
-                metrics.receipt_seconds.record(seconds(milliseconds));
+            Note::PartFailed { operator: Some(key), state } => operator(key).metrics.parts_failed.increment(state.word(), 1),
+            Note::ReceiptMatched { operator: key, state, milliseconds } => {
+                let operator = operator(key);
+                operator.metrics.receipts_received.increment(state.word(), 1);
+                operator.metrics.receipt_seconds.record(seconds(milliseconds));
             }
-            Note::ReceiptRepeated { operator, contradicts: true } => {
-                self.operator(operator).metrics.receipts_contradictory.increment(1)
-            }
-            Note::ReceiptRepeated { operator, .. } => self.operator(operator).metrics.receipts_repeated.increment(1),
-            Note::ReceiptParked { operator } | Note::ReceiptAmbiguous { operator } => {
-                self.operator(operator).metrics.receipts_parked.increment(1);
-            }
-            Note::ReceiptUnmatched { operator } => self.operator(operator).metrics.receipts_unmatched.increment(1),
-            Note::ReceiptMissing { operator: Some(operator) } => self.operator(operator).metrics.receipts_missing.increment(1),
-            Note::PartFailed { operator: Some(operator), state } => {
-                self.operator(operator).metrics.failed.increment(state.word(), 1)
-            }
-            Note::ReceiptUnparked { operator } => self.operator(operator).metrics.receipts_early.increment(1),
-            Note::NoOperatorId { operator } => self.operator(operator).metrics.no_id.increment(1),
-            Note::MoReceived { operator } => self.operator(operator).metrics.mo_received.increment(1),
-            Note::MoUnroutable { operator } => self.operator(operator).metrics.mo_unroutable.increment(1),
-            Note::MoIncomplete { operator } => self.operator(operator).metrics.mo_incomplete.increment(1),
+            Note::ReceiptRepeated { operator: key, contradicts: true } => operator(key).metrics.receipts_contradictory.increment(1),
+            Note::ReceiptRepeated { operator: key, .. } => operator(key).metrics.receipts_repeated.increment(1),
+            Note::ReceiptParked { operator: key } => operator(key).metrics.receipts_parked.increment(1),
+            Note::ReceiptUnparked { operator: key } => operator(key).metrics.receipts_unparked.increment(1),
+            Note::ReceiptAmbiguous { operator: key } => operator(key).metrics.receipts_ambiguous.increment(1),
+            Note::ReceiptUnmatched { operator: key } => operator(key).metrics.receipts_unmatched.increment(1),
+            Note::ReceiptMissing { operator: Some(key) } => operator(key).metrics.receipts_missing.increment(1),
+            Note::NoOperatorId { operator: key } => operator(key).metrics.responses_without_id.increment(1),
+            Note::MoReceived => self.inbound_metrics.received.increment(1),
+            Note::MoUnroutable => self.inbound_metrics.unroutable.increment(1),
+            Note::MoIncomplete => self.inbound_metrics.incomplete.increment(1),
             Note::MoRouted { account } => self.account(account).metrics.mo_routed.increment(1),
-            Note::MailLost { account, how: MailEnd::Refused } => self.account(account).metrics.mailbox_refused.increment(1),
-            Note::MailLost { account, .. } => self.account(account).metrics.mailbox_expired.increment(1),
+            Note::MailEnded { account, how } => self.account(account).metrics.mailbox_ended.increment(how.word(), 1),
             Note::ReceiptMissing { operator: None } | Note::PartFailed { operator: None, .. } => {}
         }
     }

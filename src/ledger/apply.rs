@@ -368,9 +368,7 @@ impl Ledger {
             t.log.release(item.location);
         }
         t.log.append_change(kind::DONE, id, &[]);
-        if how != MailEnd::Delivered {
-            t.effects.push(Effect::Note(Note::MailLost { account, how }));
-        }
+        t.effects.push(Effect::Note(Note::MailEnded { account, how }));
     }
 
     /// What time alone brings: parked receipts that found nothing, receipts that never came, MO parts that never came.

@@ -47,6 +47,17 @@ pub enum MailEnd {
     Expired,
 }
 
+impl MailEnd {
+    /// The word it is counted under.
+    pub fn word(self) -> &'static str {
+        match self {
+            MailEnd::Delivered => "delivered",
+            MailEnd::Refused => "refused",
+            MailEnd::Expired => "expired",
+        }
+    }
+}
+
 /// A set of part numbers (from 0), at most [`MAX_PARTS`] of them.
 pub type PartSet = u64;
 
@@ -131,26 +142,20 @@ pub enum Note {
     ReceiptMissing {
         operator: Option<OperatorKey>,
     },
-    MoReceived {
-        operator: OperatorKey,
-    },
+    MoReceived,
     /// An MO message was put in the mailbox.
     MoRouted {
         account: AccountKey,
     },
-    MoUnroutable {
-        operator: OperatorKey,
-    },
+    MoUnroutable,
     /// Parts of an MO message did not all come; what came was forwarded.
-    MoIncomplete {
-        operator: OperatorKey,
-    },
+    MoIncomplete,
     /// The operator's response carried no id: no receipt can be matched.
     NoOperatorId {
         operator: OperatorKey,
     },
-    /// An item left the mailbox unacknowledged.
-    MailLost {
+    /// An item left the mailbox.
+    MailEnded {
         account: AccountKey,
         how: MailEnd,
     },

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use super::event::{Effect, Note, Status};
 use super::index::{Item, What};
 use super::{Ledger, Log, Rules, Turn, kind};
-use crate::message::{AccountKey, Mail, MailKind, MessageId, Mo, OperatorKey, Timestamp};
+use crate::message::{AccountKey, Mail, MailKind, MessageId, Mo, Timestamp};
 use crate::text::{Body, Concatenation};
 
 /// ESME_RX_R_APPN: this message is refused; the operator need not try it again (SMPP 3.4 section 5.1.3).
@@ -69,8 +69,7 @@ impl Reassembly {
 
 impl Ledger {
     pub(super) fn mo<L: Log, R: Rules>(&mut self, mo: Mo, t: &mut Turn<'_, L, R>) -> Status {
-        let operator = OperatorKey(self.operators.intern(&mo.operator));
-        t.effects.push(Effect::Note(Note::MoReceived { operator }));
+        t.effects.push(Effect::Note(Note::MoReceived));
         match mo.concatenation.filter(|c| c.total > 1) {
             None => self.mo_whole(mo, &[], t),
             Some(c) => {
@@ -115,8 +114,7 @@ impl Ledger {
     fn mo_whole<L: Log, R: Rules>(&mut self, mo: Mo, parts: &[MessageId], t: &mut Turn<'_, L, R>) -> Status {
         let text = mo.body.to_text().unwrap_or_default();
         let Some(account) = t.rules.inbound(&mo.destination.digits, &text) else {
-            let operator = OperatorKey(self.operators.intern(&mo.operator));
-            t.effects.push(Effect::Note(Note::MoUnroutable { operator }));
+            t.effects.push(Effect::Note(Note::MoUnroutable));
             for id in parts {
                 self.drop_mo_part(*id, t, true);
             }
@@ -170,10 +168,7 @@ impl Ledger {
         while let Some((_, joint)) = self.reassembly.since.pop_front_if(|(until, _)| *until <= t.now) {
             let Some(mut parts) = self.reassembly.open.remove(&joint) else { continue };
             parts.sort_unstable();
-            if let Some(mo) = parts.first().and_then(|(_, id)| self.mo_held(*id)) {
-                let operator = OperatorKey(self.operators.intern(&mo.operator));
-                t.effects.push(Effect::Note(Note::MoIncomplete { operator }));
-            }
+            t.effects.push(Effect::Note(Note::MoIncomplete));
             for (_, id) in parts {
                 if let Some(mo) = self.mo_held(id).cloned() {
                     self.mo_whole(mo, &[id], t);

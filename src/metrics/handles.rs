@@ -108,12 +108,11 @@ pub struct AccountMetrics {
     pub parts: Counter,
     pub mailbox: Gauge,
     pub mailbox_oldest_age: Gauge,
-    pub mailbox_expired: Counter,
-    pub mailbox_refused: Counter,
+    /// By how: `delivered`, `refused`, `expired`.
+    pub mailbox_ended: Family,
     /// By message state, such as `DELIVRD`.
     pub receipts_forwarded: Family,
     pub mo_routed: Counter,
-    pub mo_forwarded: Counter,
 }
 
 impl AccountMetrics {
@@ -127,11 +126,9 @@ impl AccountMetrics {
             parts: metrics.counter(&table::PARTS, labels),
             mailbox: metrics.gauge(&table::MAILBOX, labels),
             mailbox_oldest_age: metrics.gauge(&table::MAILBOX_AGE, labels),
-            mailbox_expired: metrics.counter(&table::MAILBOX_EXPIRED, labels),
-            mailbox_refused: metrics.counter(&table::MAILBOX_REFUSED, labels),
+            mailbox_ended: metrics.family(&table::MAILBOX_ENDED, labels),
             receipts_forwarded: metrics.family(&table::RECEIPTS_FORWARDED, labels),
             mo_routed: metrics.counter(&table::MO_ROUTED, labels),
-            mo_forwarded: metrics.counter(&table::MO_FORWARDED, labels),
         }
     }
 }
@@ -173,28 +170,31 @@ pub struct OperatorMetrics {
     pub queue_oldest_age: Gauge,
     pub sent: Counter,
     pub sent_seconds: Histogram,
-    /// By status class: `done`, `throttled`, `temporary`, `permanent`, `session`, `unknown`.
+    /// By status class of the response, `ok`, `throttle`, `temporary` and so on; `unknown` when none came.
     pub outcomes: Family,
     pub possible_duplicates: Counter,
     pub late_responses: Counter,
+    /// By the state reported, such as `EXPIRED`.
+    pub parts_failed: Family,
     /// By message state, such as `DELIVRD`.
     pub receipts_received: Family,
     pub receipts_parked: Counter,
+    pub receipts_unparked: Counter,
     pub receipts_unmatched: Counter,
+    pub receipts_ambiguous: Counter,
     pub receipts_contradictory: Counter,
     pub receipts_repeated: Counter,
-    pub receipts_early: Counter,
+    pub receipts_unknown: Counter,
     pub receipts_missing: Counter,
-    pub no_id: Counter,
-    /// By the state reported, such as `UNDELIV`.
-    pub failed: Family,
-    pub mo_incomplete: Counter,
+    pub receipts_late: Counter,
+    pub responses_without_id: Counter,
     pub receipt_seconds: Histogram,
-    pub mo_received: Counter,
-    pub mo_unroutable: Counter,
 }
 
 impl OperatorMetrics {
+    /// The name that counts what belongs to no operator.
+    pub const NONE: &'static str = "none";
+
     /// Handles of the operator with this configured name.
     pub fn new(metrics: &Metrics, operator: &str) -> Self {
         let labels = &[operator];
@@ -206,19 +206,37 @@ impl OperatorMetrics {
             outcomes: metrics.family(&table::OUTCOMES, labels),
             possible_duplicates: metrics.counter(&table::POSSIBLE_DUPLICATES, labels),
             late_responses: metrics.counter(&table::LATE_RESPONSES, labels),
+            parts_failed: metrics.family(&table::PARTS_FAILED, labels),
             receipts_received: metrics.family(&table::RECEIPTS_RECEIVED, labels),
             receipts_parked: metrics.counter(&table::RECEIPTS_PARKED, labels),
+            receipts_unparked: metrics.counter(&table::RECEIPTS_UNPARKED, labels),
             receipts_unmatched: metrics.counter(&table::RECEIPTS_UNMATCHED, labels),
+            receipts_ambiguous: metrics.counter(&table::RECEIPTS_AMBIGUOUS, labels),
             receipts_contradictory: metrics.counter(&table::RECEIPTS_CONTRADICTORY, labels),
             receipts_repeated: metrics.counter(&table::RECEIPTS_REPEATED, labels),
-            receipts_early: metrics.counter(&table::RECEIPTS_EARLY, labels),
+            receipts_unknown: metrics.counter(&table::RECEIPTS_UNKNOWN, labels),
             receipts_missing: metrics.counter(&table::RECEIPTS_MISSING, labels),
-            no_id: metrics.counter(&table::NO_ID, labels),
-            failed: metrics.family(&table::PARTS_FAILED, labels),
-            mo_incomplete: metrics.counter(&table::MO_INCOMPLETE, labels),
+            receipts_late: metrics.counter(&table::RECEIPTS_LATE, labels),
+            responses_without_id: metrics.counter(&table::RESPONSES_WITHOUT_ID, labels),
             receipt_seconds: metrics.histogram(&table::RECEIPT_SECONDS, labels),
-            mo_received: metrics.counter(&table::MO_RECEIVED, labels),
-            mo_unroutable: metrics.counter(&table::MO_UNROUTABLE, labels),
+        }
+    }
+}
+
+/// Mobile-originated messages, before they have an account.
+#[derive(Debug)]
+pub struct InboundMetrics {
+    pub received: Counter,
+    pub unroutable: Counter,
+    pub incomplete: Counter,
+}
+
+impl InboundMetrics {
+    pub fn new(metrics: &Metrics) -> Self {
+        InboundMetrics {
+            received: metrics.counter(&table::MO_RECEIVED, &[]),
+            unroutable: metrics.counter(&table::MO_UNROUTABLE, &[]),
+            incomplete: metrics.counter(&table::MO_INCOMPLETE, &[]),
         }
     }
 }

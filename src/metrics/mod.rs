@@ -19,7 +19,8 @@ use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 
 pub use handles::{
-    AccountMetrics, BindMetrics, ListenerMetrics, OperatorMetrics, PduFaults, ProcessMetrics, SpoolMetrics, SubmitMetrics,
+    AccountMetrics, BindMetrics, InboundMetrics, ListenerMetrics, OperatorMetrics, PduFaults, ProcessMetrics, SpoolMetrics,
+    SubmitMetrics,
 };
 use table::{Kind, Metric};
 

@@ -99,7 +99,7 @@ metrics! {
     SENT_SECONDS = Histogram(SENT_BUCKETS), "smppgw_submit_sent_seconds", Seconds, ["operator"],
         "From acceptance of a message to the operator's positive answer for its last part.";
     OUTCOMES = Counter, "smppgw_submit_outcomes_total", Count, ["operator", "class"],
-        "Outcomes of submit_sm, by class (done, throttled, temporary, permanent, session, unknown).";
+        "Outcomes of submit_sm, by status class of the response; unknown when none came.";
     POSSIBLE_DUPLICATES = Counter, "smppgw_possible_duplicates_total", Count, ["operator"],
         "Parts sent again although the operator may have taken them the first time.";
     LATE_RESPONSES = Counter, "smppgw_late_responses_total", Count, ["operator"],
@@ -111,40 +111,43 @@ metrics! {
     WINDOW_USED = Gauge, "smppgw_bind_window_used", Count, ["operator", "bind"], "Requests waiting for the operator's response.";
     WINDOW_SIZE = Gauge, "smppgw_bind_window_size", Count, ["operator", "bind"], "Requests that may wait at once on the bind.";
 
+    PARTS_FAILED = Counter, "smppgw_parts_failed_total", Count, ["operator", "state"],
+        "Parts given up before any operator took them, by the state reported; operator none when none was tried.";
     RECEIPTS_RECEIVED = Counter, "smppgw_receipts_received_total", Count, ["operator", "state"],
-        "Delivery receipts from the operator, by message state.";
+        "Delivery receipts matched to a message, by message state.";
     RECEIPTS_PARKED = Counter, "smppgw_receipts_parked_total", Count, ["operator"],
         "Receipts held because no answered part had their id yet.";
+    RECEIPTS_UNPARKED = Counter, "smppgw_receipts_unparked_total", Count, ["operator"],
+        "Held receipts that found their message after all.";
     RECEIPTS_UNMATCHED = Counter, "smppgw_receipts_unmatched_total", Count, ["operator"],
-        "Receipts given up: no part with their id, or more than one, until the end of the holding time.";
+        "Held receipts that found no message in their time.";
+    RECEIPTS_AMBIGUOUS = Counter, "smppgw_receipts_ambiguous_total", Count, ["operator"],
+        "Receipts that more than one message could own: held, never guessed.";
     RECEIPTS_CONTRADICTORY = Counter, "smppgw_receipts_contradictory_total", Count, ["operator"],
         "Receipts with a final state other than the one already recorded; the first stands.";
     RECEIPTS_REPEATED = Counter, "smppgw_receipts_repeated_total", Count, ["operator"],
         "Receipts that repeat the final state already recorded.";
-    RECEIPTS_EARLY = Counter, "smppgw_receipts_early_total", Count, ["operator"],
-        "Parked receipts whose submit_sm_resp came after them.";
+    RECEIPTS_UNKNOWN = Counter, "smppgw_receipts_unknown_total", Count, ["operator"],
+        "Receipts whose state or text could not be understood.";
     RECEIPTS_MISSING = Counter, "smppgw_receipts_missing_total", Count, ["operator"],
-        "Parts reported as expired because the operator gave no receipt in time.";
-    NO_ID = Counter, "smppgw_submit_without_id_total", Count, ["operator"],
-        "Positive responses without a message id: their receipts cannot be matched.";
-    PARTS_FAILED = Counter, "smppgw_parts_failed_total", Count, ["operator", "state"],
-        "Parts that will never be sent, by the state reported.";
-    MO_INCOMPLETE = Counter, "smppgw_mo_incomplete_total", Count, ["operator"],
-        "Concatenated MO messages forwarded in pieces because parts did not come in time.";
-    MAILBOX_REFUSED = Counter, "smppgw_mailbox_refused_total", Count, ["account"],
-        "Mailbox items the account refused for good.";
+        "Parts whose receipt did not come within the time allowed; operator none when the operator is not known.";
+    RECEIPTS_LATE = Counter, "smppgw_receipts_late_total", Count, ["operator"],
+        "Receipts for messages already reported as expired.";
+    RESPONSES_WITHOUT_ID = Counter, "smppgw_responses_without_id_total", Count, ["operator"],
+        "Positive responses that carried no message id: no receipt can be matched.";
     RECEIPT_SECONDS = Histogram(RECEIPT_BUCKETS), "smppgw_submit_receipt_seconds", Seconds, ["operator"],
         "From acceptance of a message to its final receipt.";
-    MO_RECEIVED = Counter, "smppgw_mo_received_total", Count, ["operator"], "Mobile-originated messages from the operator.";
-    MO_UNROUTABLE = Counter, "smppgw_mo_unroutable_total", Count, ["operator"],
+    MO_RECEIVED = Counter, "smppgw_mo_received_total", Count, [], "Mobile-originated messages from operators.";
+    MO_UNROUTABLE = Counter, "smppgw_mo_unroutable_total", Count, [],
         "Mobile-originated messages for which no inbound rule was found.";
+    MO_INCOMPLETE = Counter, "smppgw_mo_incomplete_total", Count, [],
+        "Long mobile-originated messages passed on without the parts that never came.";
     MO_ROUTED = Counter, "smppgw_mo_routed_total", Count, ["account"], "Mobile-originated messages put into the account's mailbox.";
 
     MAILBOX = Gauge, "smppgw_mailbox_items", Count, ["account"], "Receipts and MO messages the account has yet to acknowledge.";
     MAILBOX_AGE = Gauge, "smppgw_mailbox_oldest_age_seconds", Seconds, ["account"], "Age of the oldest item in the mailbox.";
-    MAILBOX_EXPIRED = Counter, "smppgw_mailbox_expired_total", Count, ["account"],
-        "Mailbox items dropped unacknowledged at the end of their time to live.";
+    MAILBOX_ENDED = Counter, "smppgw_mailbox_ended_total", Count, ["account", "how"],
+        "Mailbox items that left the mailbox, by how: delivered (acknowledged), refused for good, or expired.";
     RECEIPTS_FORWARDED = Counter, "smppgw_receipts_forwarded_total", Count, ["account", "state"],
-        "Receipts acknowledged by the account, by message state.";
-    MO_FORWARDED = Counter, "smppgw_mo_forwarded_total", Count, ["account"], "MO messages acknowledged by the account.";
+        "Receipts put into the account's mailbox, by message state.";
 }

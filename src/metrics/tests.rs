@@ -21,9 +21,12 @@ fn everything() -> Metrics {
     account.accepted.increment(3);
     account.rejected.increment("ESME_RTHROTTLED", 2);
     account.receipts_forwarded.increment("DELIVRD", 1);
+    account.mailbox_ended.increment("delivered", 1);
+    InboundMetrics::new(&metrics).unroutable.increment(1);
     SpoolMetrics::new(&metrics).commit_records.record(64);
     let operator = OperatorMetrics::new(&metrics, "elisa");
-    operator.outcomes.increment("done", 1);
+    operator.outcomes.increment("ok", 1);
+    operator.parts_failed.increment("EXPIRED", 1);
     operator.receipts_received.increment("DELIVRD", 1);
     let bind = BindMetrics::new(&metrics, "elisa", 1);
     bind.up.set(1);

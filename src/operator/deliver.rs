@@ -19,7 +19,13 @@ const ESM_UDH: u8 = 0x40;
 ///
 /// # Errors
 /// The status to answer with, when its fields cannot be read.
-pub fn read(frame: &Frame, key: OperatorKey, operator: &Operator, strictness: Strictness, now: Timestamp) -> Result<Event, CommandStatus> {
+pub fn read(
+    frame: &Frame,
+    key: OperatorKey,
+    operator: &Operator,
+    strictness: Strictness,
+    now: Timestamp,
+) -> Result<Event, CommandStatus> {
     let view = MessageView::parse(frame, strictness).map_err(|error| error.status())?;
     let text = view.message_text().map_err(|error| error.status())?;
     let delivery = Delivery {

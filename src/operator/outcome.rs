@@ -6,7 +6,8 @@ use crate::config::{Backoff, StatusClass, UnknownOutcome};
 use crate::ledger::Failure;
 use crate::message::OperatorKey;
 use crate::receipt::State;
-use crate::smpp::{Class, CommandStatus, class_of};
+use crate::smpp::CommandStatus;
+use crate::smpp::status::{Class, class_of};
 
 /// Attempts that a vague refusal ("limited") is given before it counts as permanent.
 const LIMITED_ATTEMPTS: u16 = 3;
@@ -44,7 +45,10 @@ pub enum Decision {
     /// It is next again, as if it had not been tried.
     PutBack,
     /// To this operator (by its place in the route), not before the delay has passed.
-    Retry { place: usize, delay: Duration },
+    Retry {
+        place: usize,
+        delay: Duration,
+    },
     Fail(Failure),
 }
 
@@ -69,8 +73,12 @@ pub struct Situation<'a> {
 pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
     let failed = |state, status| Decision::Fail(Failure { state, status });
     match setback {
-        Setback::Refused { class: StatusClass::Ok | StatusClass::Throttle | StatusClass::Session | StatusClass::Bind, .. } => Decision::PutBack,
-        Setback::Refused { class: StatusClass::Limited, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => failed(State::Rejected, status),
+        Setback::Refused {
+            class: StatusClass::Ok | StatusClass::Throttle | StatusClass::Session | StatusClass::Bind, ..
+        } => Decision::PutBack,
+        Setback::Refused { class: StatusClass::Limited, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => {
+            failed(State::Rejected, status)
+        }
         Setback::Refused { class: StatusClass::Temporary | StatusClass::Limited, .. } => elsewhere_or_later(s),
         Setback::Refused { class: StatusClass::Permanent | StatusClass::PermanentDestination | StatusClass::Bug, status } => {
             failed(State::Rejected, status)
@@ -107,13 +115,20 @@ pub fn backoff(range: Backoff, round: u16, jitter: f64) -> Duration {
 /// The word under which an outcome is counted.
 pub fn outcome_word(class: StatusClass) -> &'static str {
     match class {
-        StatusClass::Ok => "done",
-        StatusClass::Throttle => "throttled",
-        StatusClass::Temporary | StatusClass::Limited => "temporary",
-        StatusClass::Permanent | StatusClass::PermanentDestination | StatusClass::Bug => "permanent",
-        StatusClass::Session | StatusClass::Bind => "session",
+        StatusClass::Ok => "ok",
+        StatusClass::Throttle => "throttle",
+        StatusClass::Temporary => "temporary",
+        StatusClass::Limited => "limited",
+        StatusClass::Permanent => "permanent",
+        StatusClass::PermanentDestination => "permanent-destination",
+        StatusClass::Session => "session",
+        StatusClass::Bind => "bind",
+        StatusClass::Bug => "bug",
     }
 }
+
+/// The word for an outcome that nobody told.
+pub const UNKNOWN_OUTCOME: &str = "unknown";
 
 #[cfg(test)]
 mod tests {

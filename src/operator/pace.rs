@@ -91,7 +91,8 @@ impl Pace {
         }
         let allowed = wanted.min(limit.tokens as u32);
         let missing = (1.0 - limit.tokens).max(0.0) / limit.per_second;
-        let next = (allowed < wanted).then(|| limit.filled.max(now) + Duration::from_secs_f64(missing) + Duration::from_millis(1));
+        let next =
+            (allowed < wanted).then(|| limit.filled.max(now) + Duration::from_secs_f64(missing) + Duration::from_millis(1));
         (allowed, next)
     }
 

@@ -5,10 +5,15 @@ use bytes::{BufMut, BytesMut};
 use crate::config::{Operator, SourceAddresses, TonNpi};
 use crate::message::{Address, Job, Message, Timestamp};
 use crate::smpp::{AddressView, CommandId, MessageView, TlvTag, Tlvs, encode, tlv};
-use crate::text::{Body, Carrier, Content, Outgoing, TextError};
+use crate::text::TextError;
+use crate::text::build::{Carrier, Content, Outgoing};
+use crate::text::plan;
 
 /// Most digits of a short code; longer numbers are taken for subscriber numbers.
 const SHORT_CODE_DIGITS: usize = 6;
+
+/// Octets of a user data header with an 8-bit concatenation reference.
+const CONCATENATION_HEADER: usize = 6;
 
 /// Buffers used again and again by one bind.
 #[derive(Debug, Default)]
@@ -104,10 +109,18 @@ fn source<'a>(address: &'a Address, wanted: &SourceAddresses) -> AddressView<'a>
 }
 
 fn destination<'a>(address: &'a Address, wanted: &SourceAddresses) -> AddressView<'a> {
-    if address.ton == 1 { view(address, wanted.international) } else { AddressView { ton: address.ton, npi: address.npi, digits: &address.digits } }
+    if address.ton == 1 {
+        view(address, wanted.international)
+    } else {
+        AddressView { ton: address.ton, npi: address.npi, digits: &address.digits }
+    }
 }
 
 /// Parts a message is likely to take, for sharing out windows and rates before it is cut.
-pub fn cost(body: &Body) -> u32 {
-    u32::try_from(crate::text::estimate_parts(body)).unwrap_or(u32::MAX)
+pub fn cost(job: &Job) -> u32 {
+    let body = &job.message.body;
+    let single = plan::room(body.alphabet, 0);
+    let parts =
+        if body.octets.len() <= single { 1 } else { body.octets.len().div_ceil(plan::room(body.alphabet, CONCATENATION_HEADER)) };
+    u32::try_from(parts).unwrap_or(u32::MAX)
 }

@@ -119,6 +119,19 @@ pub fn format_absolute(at: Timestamp, offset: UtcOffset) -> [u8; 16] {
     text
 }
 
+/// A relative time, `0000DDhhmmss000R`: so long from the centre's present moment, at most 99 days, never less than a second.
+pub fn format_relative(duration: std::time::Duration) -> [u8; 16] {
+    const LONGEST: u64 = 99 * 86_400;
+    let seconds = duration.as_secs().clamp(1, LONGEST);
+    let fields = [seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60];
+    let mut text = *b"000000000000000R";
+    for (place, value) in fields.into_iter().enumerate() {
+        let at = 4 + 2 * place;
+        put_two(&mut text[at..at + 2], value.try_into().unwrap_or(0));
+    }
+    text
+}
+
 /// `YYMMDDhhmm` in local time at `offset`: the dates in the text of a receipt (SMPP 3.4 appendix B).
 pub fn format_receipt_date(at: Timestamp, offset: UtcOffset) -> [u8; 10] {
     let mut text = [b'0'; 10];
