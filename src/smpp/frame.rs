@@ -150,3 +150,7 @@ fn header(bytes: &[u8]) -> Header {
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

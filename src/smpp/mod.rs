@@ -23,6 +23,11 @@ pub mod window;
 
 mod reader;
 
+#[cfg(test)]
+mod oracle_tests;
+#[cfg(test)]
+mod view_tests;
+
 pub use frame::{Frame, FrameFault, Ticket};
 pub use reader::{Field, Problem, Strictness, ViewError};
 pub use rusmpp::tlvs::TlvTag;

@@ -152,3 +152,7 @@ fn put_two(place: &mut [u8], value: u8) {
     place[0] = b'0' + value / 10 % 10;
     place[1] = b'0' + value % 10;
 }
+
+#[cfg(test)]
+#[path = "time_tests.rs"]
+mod tests;

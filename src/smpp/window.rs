@@ -160,3 +160,7 @@ impl<T> Window<T> {
         self.slots.drain(..).filter_map(|slot| slot.token).collect()
     }
 }
+
+#[cfg(test)]
+#[path = "window_tests.rs"]
+mod tests;
