@@ -7,6 +7,7 @@ Run when a new libphonenumber should be taken over; the gateway itself never fet
 """
 
 import csv
+import re
 import sys
 
 import phonenumbers
@@ -45,12 +46,14 @@ UNHELD = ["430", "431", "433", "434", "435", "437", "439", "4327", "4328", "4329
 SHARED = {
     "441481": "GG", "441534": "JE", "441624": "IM", "447624": "IM", "447797": "JE", "447781": "GG",
     "6189162": "CC", "6189164": "CX", "2125288": "EH", "2125289": "EH", "262269": "YT", "262639": "YT",
-    "76": "KZ", "77": "KZ", "3906698": "VA", "4779": "SJ", "2908": "TA", "5993": "BQ", "5994": "BQ", "5997": "BQ",
+    "77": "KZ", "3906698": "VA", "4779": "SJ", "2908": "TA", "5993": "BQ", "5994": "BQ", "5997": "BQ",
 }
 
-# Canada shares code 1 without leading digits of its own; these are its area codes in service.
-CANADA = """204 226 236 249 250 257 263 289 306 343 354 365 367 368 382 387 403 416 418 428 431 437 438 450 460 468 474 506 514
-519 537 548 568 579 581 584 587 604 613 639 647 672 683 705 709 742 753 778 780 782 807 819 825 867 873 879 902 905 942""".split()
+
+def canada():
+    """Canada shares code 1 without leading digits of its own: its area codes, by the pattern of its mobile numbers."""
+    pattern = PhoneMetadata.metadata_for_region("CA", None).mobile.national_number_pattern
+    return [str(area) for area in range(200, 1000) if re.fullmatch(pattern, f"{area}2345678")]
 
 
 def rows():
@@ -67,7 +70,7 @@ def rows():
             yield str(code), ["world"], regions[0], ""
     for prefix, region in SHARED.items():
         yield prefix, ["world"], region, ""
-    for area in CANADA:
+    for area in canada():
         yield "1" + area, ["world"], "CA", ""
     for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[1]:
         leading = PhoneMetadata.metadata_for_region(region, None).leading_digits

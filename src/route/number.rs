@@ -198,7 +198,7 @@ impl NumberRules {
             return Err(InvalidNumber::NotInternational);
         }
         let mut number = Buffer::from_slice(digits);
-        if let Some(place) = self.world.trunk_zero(digits) {
+        while let Some(place) = self.world.trunk_zero(&number) {
             number.remove(place);
         }
         match number.len() {

@@ -152,11 +152,7 @@ fn a_hundred_thousand_prefixes_make_one_table() {
 }
 
 /// The longest prefix by looking at each.
-fn by_linear_scan<'t>(
-    prefixes: &'t BTreeMap<String, usize>,
-    ported: &BTreeMap<String, usize>,
-    number: &str,
-) -> Option<&'static str> {
+fn by_linear_scan(prefixes: &BTreeMap<String, usize>, ported: &BTreeMap<String, usize>, number: &str) -> Option<&'static str> {
     let scanned =
         prefixes.iter().filter(|(prefix, _)| number.starts_with(prefix.as_str())).max_by_key(|(prefix, _)| prefix.len());
     let found = ported.get(number).or(scanned.map(|(_, operator)| operator));
