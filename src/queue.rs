@@ -207,11 +207,16 @@ impl<P> Queue<P> {
 
     /// Gives the payloads asked for by a pull back to their places; a message whose payload is `None` could not be read and is
     /// taken out (the spool has quarantined it).
-    pub fn fill(&mut self, account: AccountKey, payloads: Vec<(MessageId, Option<Arc<P>>)>) {
-        for lane in &mut self.lanes {
-            let Some(line) = lane.accounts.get_mut(&account) else { continue };
+    pub fn fill(&mut self, payloads: Vec<(MessageId, Option<Arc<P>>)>) {
+        let mut held: HashMap<MessageId, Option<Arc<P>>> = payloads.into_iter().collect();
+        for line in self.lanes.iter_mut().flat_map(|lane| lane.accounts.values_mut()) {
+            if held.is_empty() {
+                return;
+            }
+            if !line.items.iter().take(2 * LOAD_AT_ONCE).any(|item| held.contains_key(&item.id)) {
+                continue;
+            }
             line.loading = false;
-            let mut held: HashMap<MessageId, Option<Arc<P>>> = payloads.iter().cloned().collect();
             let before = line.items.len();
             let mut filled = 0;
             line.items.retain_mut(|item| match held.remove(&item.id) {
@@ -225,6 +230,13 @@ impl<P> Queue<P> {
             });
             self.hot += filled;
             self.len -= before - line.items.len();
+        }
+    }
+
+    /// The payloads asked for could not be asked for elsewhere: the next pull asks again.
+    pub fn ask_again(&mut self) {
+        for line in self.lanes.iter_mut().flat_map(|lane| lane.accounts.values_mut()) {
+            line.loading = false;
         }
     }
 
@@ -400,7 +412,7 @@ mod tests {
         assert_eq!(pulled.load, [MessageId(2), MessageId(3)]);
         assert!(queue.pull(Timestamp(0), 4, |_| 1).load.is_empty(), "asked for once only");
         let job = |id| (MessageId(id), item(id, 1).payload);
-        queue.fill(AccountKey(1), vec![job(2), (MessageId(3), None)]);
+        queue.fill(vec![job(2), (MessageId(3), None)]);
         assert_eq!(ids(&queue.pull(Timestamp(0), 4, |_| 1)), [2]);
         assert!(queue.is_empty(), "a message that cannot be read leaves the queue");
     }

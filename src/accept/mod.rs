@@ -3,7 +3,7 @@
 //!
 //! Rates, queue limits and the state of the disk are asked before, by the session; the route is looked up after.
 
-mod fields;
+pub(crate) mod fields;
 mod sender;
 #[cfg(test)]
 mod tests;

@@ -14,14 +14,15 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-pub use account::AccountState;
-pub use operators::OperatorState;
+pub use account::{AccountState, Seat};
+pub use operators::{OperatorState, SenderUp};
 pub use references::References;
 pub use settings::{AccountSettings, ListenerTls, OperatorSettings, Settings};
+pub(crate) use settings::{strictness, timers};
 
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
-use crate::ledger::{Effect, Ids, Note, Waiting};
+use crate::ledger::{Effect, Ids, Note, Rules, Waiting};
 use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
 use crate::queue::Item;
@@ -91,16 +92,16 @@ impl Gateway {
     pub fn swap_settings(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
         for waiting in std::mem::take(&mut *lock(&self.unrouted)) {
-            self.queue(self.routed_again(waiting));
+            self.route_again(waiting);
         }
     }
 
-    fn routed_again(&self, mut waiting: Waiting) -> Waiting {
-        use crate::ledger::Rules;
+    /// Looks up a message's route in the configuration in force and queues it there.
+    pub fn route_again(&self, mut waiting: Waiting) {
         let message = waiting.job.message.clone();
         let route = self.settings().route(&message);
         waiting.job = Arc::new(Job { id: waiting.id, account: waiting.account, message, route });
-        waiting
+        self.queue(waiting);
     }
 
     /// Set once, when the journal has started.
@@ -191,7 +192,9 @@ impl Gateway {
                 operator.metrics.receipts_received.increment(state.word(), 1);
                 operator.metrics.receipt_seconds.record(seconds(milliseconds));
             }
-            Note::ReceiptRepeated { operator: key, contradicts: true } => operator(key).metrics.receipts_contradictory.increment(1),
+            Note::ReceiptRepeated { operator: key, contradicts: true } => {
+                operator(key).metrics.receipts_contradictory.increment(1)
+            }
             Note::ReceiptRepeated { operator: key, .. } => operator(key).metrics.receipts_repeated.increment(1),
             Note::ReceiptParked { operator: key } => operator(key).metrics.receipts_parked.increment(1),
             Note::ReceiptUnparked { operator: key } => operator(key).metrics.receipts_unparked.increment(1),

@@ -14,7 +14,7 @@ use crate::accept::{Policy, Senders};
 use crate::config::{Account, Config, Fault, Operator};
 use crate::ledger::{Limits, Rules};
 use crate::link::tls::{self, ClientSide};
-use crate::message::{AccountKey, Message, MessageId, Names, OperatorKey};
+use crate::message::{AccountKey, Address, Message, MessageId, Names, OperatorKey};
 use crate::receipt::{ReceiptId, ReceiptPolicy};
 use crate::route::{Inbound, InboundRule, NumberRules, Query, RouteRule, Table, TableBuilder};
 use crate::smpp::{Strictness, Timers};
@@ -26,6 +26,7 @@ pub struct Settings {
     pub config: Config,
     pub table: Table,
     inbound: Inbound,
+    inbound_numbers: NumberRules,
     accounts: HashMap<AccountKey, Arc<AccountSettings>>,
     account_keys: Vec<AccountKey>,
     by_system_id: HashMap<Arc<str>, AccountKey>,
@@ -96,6 +97,7 @@ impl Settings {
         Ok(Settings {
             table,
             inbound,
+            inbound_numbers: NumberRules::international(),
             accounts: by_key,
             account_keys,
             by_system_id,
@@ -144,8 +146,9 @@ impl Rules for Settings {
         self.operator(operator).map(|o| o.config.receipt_id).unwrap_or_default()
     }
 
-    fn inbound(&self, number: &[u8], text: &str) -> Option<Arc<str>> {
-        self.inbound.choose(number, text).map(|key| self.account_names.name(key.0))
+    fn inbound(&self, number: &Address, text: &str) -> Option<Arc<str>> {
+        let number = self.inbound_numbers.normalise(number).ok()?;
+        self.inbound.choose(&number.digits, text).map(|key| self.account_names.name(key.0))
     }
 
     fn receipt_utc_offset(&self, account: &str) -> i32 {

@@ -113,7 +113,7 @@ impl Ledger {
     /// Puts the message in the mailbox of whoever its number and first word belong to, and finishes its parts in the same record.
     fn mo_whole<L: Log, R: Rules>(&mut self, mo: Mo, parts: &[MessageId], t: &mut Turn<'_, L, R>) -> Status {
         let text = mo.body.to_text().unwrap_or_default();
-        let Some(account) = t.rules.inbound(&mo.destination.digits, &text) else {
+        let Some(account) = t.rules.inbound(&mo.destination, &text) else {
             t.effects.push(Effect::Note(Note::MoUnroutable));
             for id in parts {
                 self.drop_mo_part(*id, t, true);

@@ -33,7 +33,7 @@ pub use restore::Restored;
 use status::History;
 pub use status::{MessageStatus, PartStatus, UnmatchedReceipt};
 
-use crate::message::{Mail, Message, MessageId, Names, OperatorKey, Timestamp};
+use crate::message::{Address, Mail, Message, MessageId, Names, OperatorKey, Timestamp};
 use crate::receipt::{ReceiptId, ReceiptPolicy};
 use crate::spool::Location;
 use correlation::{Correlation, Key};
@@ -88,7 +88,7 @@ pub trait Rules {
     /// How this operator's receipts write the id its responses gave.
     fn receipt_id(&self, operator: OperatorKey) -> ReceiptId;
     /// The account an MO message belongs to, by its number and first word.
-    fn inbound(&self, number: &[u8], text: &str) -> Option<Arc<str>>;
+    fn inbound(&self, number: &Address, text: &str) -> Option<Arc<str>>;
     /// Minutes east of UTC for the dates in an account's receipts.
     fn receipt_utc_offset(&self, account: &str) -> i32;
     /// The id as the application knows it.

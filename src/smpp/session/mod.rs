@@ -109,6 +109,21 @@ pub enum Fault {
     UnknownResponse,
 }
 
+impl Fault {
+    /// The word it is counted under.
+    pub fn word(self) -> &'static str {
+        match self {
+            Fault::Framing => "framing",
+            Fault::UnknownCommand => "unknown-command",
+            Fault::WrongState => "wrong-state",
+            Fault::WrongRole => "wrong-role",
+            Fault::AlreadyBound => "already-bound",
+            Fault::BadBind => "bad-bind",
+            Fault::UnknownResponse => "unknown-response",
+        }
+    }
+}
+
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CloseReason {

@@ -1,0 +1,239 @@
+//! Starts and stops the bind tasks as the configuration says, and keeps the queues tidy.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::bind::Slot;
+use crate::config::{Bind, Operator};
+use crate::gateway::{Gateway, OperatorSettings, OperatorState, lock};
+use crate::journal::Batch;
+use crate::ledger::{Event, Failure, Waiting};
+use crate::message::{MessageId, OperatorKey};
+use crate::metrics::BindMetrics;
+use crate::receipt::State;
+
+/// How long an operator may be down before what waits for it goes to the next one of each message's route.
+const GIVE_WAY: Duration = Duration::from_secs(5);
+
+/// Messages moved to other operators per look.
+const MOVED_AT_ONCE: usize = 1_000;
+
+/// One connection as the control socket shows it.
+#[derive(Debug)]
+pub struct BindStatus {
+    pub operator: Arc<str>,
+    /// Place among all connections of the operator, from 0.
+    pub number: usize,
+    pub address: String,
+    pub kind: crate::config::BindType,
+    up: AtomicBool,
+    window: AtomicUsize,
+    reason: Mutex<&'static str>,
+}
+
+impl BindStatus {
+    pub(super) fn up(&self) {
+        self.up.store(true, Ordering::Relaxed);
+        *lock(&self.reason) = "";
+    }
+    pub(super) fn down(&self, reason: &'static str) {
+        self.up.store(false, Ordering::Relaxed);
+        self.window.store(0, Ordering::Relaxed);
+        *lock(&self.reason) = reason;
+    }
+    pub(super) fn connecting(&self) {
+        self.up.store(false, Ordering::Relaxed);
+    }
+    pub(super) fn window(&self, used: usize) {
+        self.window.store(used, Ordering::Relaxed);
+    }
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
+    }
+    /// Requests without a response.
+    pub fn window_used(&self) -> usize {
+        self.window.load(Ordering::Relaxed)
+    }
+    /// Why it went down last; empty while it is up.
+    pub fn reason(&self) -> &'static str {
+        *lock(&self.reason)
+    }
+}
+
+/// A running bind task.
+struct Running {
+    operator: Arc<OperatorSettings>,
+    bind: Bind,
+    status: Arc<BindStatus>,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// All bind tasks.
+#[derive(Default)]
+pub struct Pool {
+    running: Mutex<HashMap<(OperatorKey, usize), Running>>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("binds", &lock(&self.running).len()).finish()
+    }
+}
+
+impl Pool {
+    /// Makes the running binds those of the configuration in force: what did not change is not touched.
+    pub fn apply(&self, gateway: &Arc<Gateway>) {
+        let settings = gateway.settings();
+        let mut running = lock(&self.running);
+        let mut wanted = HashMap::new();
+        for operator in settings.operators() {
+            gateway.operator(operator.key).reconfigure(&settings);
+            let connections = operator.config.binds.iter().enumerate().flat_map(|(at, bind)| (0..bind.count).map(move |_| at));
+            for (number, bind) in connections.enumerate() {
+                wanted.insert((operator.key, number), (operator.clone(), bind));
+            }
+        }
+        running.retain(|place, running| {
+            let keep = wanted.get(place).is_some_and(|(operator, bind)| running.is_still(operator, *bind));
+            if !keep {
+                // The task unbinds in order and ends by itself.
+                let _ = running.stop.send(true);
+            }
+            keep
+        });
+        for (place, (operator, bind)) in wanted {
+            running.entry(place).or_insert_with(|| Running::start(gateway, operator, bind, place.1));
+        }
+    }
+
+    /// Unbinds everything in order; resolves when all connections are closed.
+    pub async fn stop(&self) {
+        let running: Vec<Running> = lock(&self.running).drain().map(|(_, running)| running).collect();
+        for bind in &running {
+            let _ = bind.stop.send(true);
+        }
+        for bind in running {
+            // A task that panicked has nothing left to close.
+            let _ = bind.task.await;
+        }
+    }
+
+    /// Every connection, in the order of operator and number.
+    pub fn statuses(&self) -> Vec<Arc<BindStatus>> {
+        let mut statuses: Vec<_> = lock(&self.running).values().map(|running| running.status.clone()).collect();
+        statuses.sort_by(|a, b| (&a.operator, a.number).cmp(&(&b.operator, b.number)));
+        statuses
+    }
+}
+
+impl Running {
+    fn start(gateway: &Arc<Gateway>, operator: Arc<OperatorSettings>, at: usize, number: usize) -> Running {
+        let bind = operator.config.binds[at].clone();
+        let state = gateway.operator(operator.key);
+        let status = Arc::new(BindStatus {
+            operator: operator.config.name.clone(),
+            number,
+            address: bind.address.to_string(),
+            kind: bind.kind,
+            up: AtomicBool::new(false),
+            window: AtomicUsize::new(0),
+            reason: Mutex::new("connecting"),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let slot = Slot {
+            gateway: gateway.clone(),
+            metrics: BindMetrics::new(&gateway.metrics, &state.name, number),
+            state,
+            settings: operator.clone(),
+            bind: at,
+            status: status.clone(),
+        };
+        let task = tokio::spawn(slot.run(stopped));
+        Running { operator, bind, status, stop, task }
+    }
+
+    /// Does the task do what the configuration wants of this place?
+    fn is_still(&self, operator: &OperatorSettings, at: usize) -> bool {
+        let without_binds = |o: &Operator| Operator { binds: Vec::new(), ..o.clone() };
+        operator.config.binds.get(at) == Some(&self.bind)
+            && without_binds(&operator.config) == without_binds(&self.operator.config)
+            && !self.task.is_finished()
+    }
+}
+
+/// Has payloads read back that a queue will need soon.
+pub(super) fn load(gateway: &Arc<Gateway>, state: &Arc<OperatorState>, ids: Vec<MessageId>) {
+    let Some(journal) = gateway.journal() else { return };
+    let state = state.clone();
+    let again = state.clone();
+    let asked = journal.tell(move |lookup| {
+        let payloads = ids.into_iter().map(|id| (id, lookup.job(id))).collect();
+        state.queue(|queue| queue.fill(payloads));
+        state.wake();
+    });
+    if !asked {
+        again.queue(|queue| queue.ask_again());
+    }
+}
+
+/// Takes expired messages out of the queues and moves what waits for an operator that is down to others. To be called every second
+/// or so.
+pub struct Housekeeping {
+    gateway: Arc<Gateway>,
+    down_for: HashMap<OperatorKey, Duration>,
+}
+
+impl Housekeeping {
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        Housekeeping { gateway, down_for: HashMap::new() }
+    }
+
+    /// One look, `elapsed` after the one before.
+    pub async fn look(&mut self, elapsed: Duration) {
+        let now = self.gateway.clock.now();
+        let mut events = Vec::new();
+        for state in self.gateway.operators() {
+            let (expired, depth, oldest) = state.queue(|queue| (queue.expire(now), queue.len(), queue.oldest()));
+            let failure = Failure { state: State::Expired, status: 0 };
+            events.extend(expired.iter().map(|item| Event::Failed { id: item.id, operator: None, parts: None, failure }));
+            state.metrics.queue.set(depth as f64);
+            state.metrics.queue_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
+            self.give_way(&state, elapsed);
+        }
+        if let Some(journal) = self.gateway.journal().filter(|_| !events.is_empty()) {
+            journal.submit_when_possible(Batch { events, reply: None }).await;
+        }
+    }
+
+    fn give_way(&mut self, state: &Arc<OperatorState>, elapsed: Duration) {
+        let down = self.down_for.entry(state.key).or_default();
+        *down = if state.is_up() { Duration::ZERO } else { *down + elapsed };
+        let removed = self.gateway.settings().operator(state.key).is_none();
+        if (*down < GIVE_WAY && !removed) || state.queue(|queue| queue.is_empty()) {
+            return;
+        }
+        let now = self.gateway.clock.now();
+        let pulled = state.queue(|queue| queue.pull(now, MOVED_AT_ONCE as u32, |_| 1));
+        if !pulled.load.is_empty() {
+            load(&self.gateway, state, pulled.load);
+        }
+        for item in pulled.items {
+            let Some(job) = &item.payload else { continue };
+            let other = job.route.iter().find(|key| **key != state.key && self.gateway.operator(**key).is_up());
+            match other {
+                Some(key) if item.done == 0 => self.gateway.operator(*key).push((item, now)),
+                _ if removed && item.done == 0 => {
+                    let (id, account, job) = (item.id, item.account, job.clone());
+                    self.gateway.route_again(Waiting { id, account, bound_to: None, done: 0, job });
+                }
+                _ => state.queue(|queue| queue.put_back(item)),
+            }
+        }
+    }
+}

@@ -1,0 +1,535 @@
+//! What one bound connection is doing: messages in flight, outcomes and receipts on their way to the journal.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use rand::Rng;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, sleep_until};
+
+use super::bind::close_word;
+use super::outcome::{Decision, Setback, Situation, UNKNOWN_OUTCOME, classify, decide, outcome_word};
+use super::pace::Pace;
+use super::pool::BindStatus;
+use super::{deliver, submit};
+use crate::config::StatusClass;
+use crate::gateway::{Gateway, OperatorSettings, OperatorState, SenderUp};
+use crate::journal::{Ack, Batch};
+use crate::ledger::{self, Failure, OperatorId};
+use crate::link::{self, Link};
+use crate::message::{Job, MessageId};
+use crate::metrics::BindMetrics;
+use crate::queue::Item;
+use crate::receipt::State;
+use crate::smpp::view::MessageResponseView;
+use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame, Ticket};
+
+/// Batches that may wait for the journal at once.
+const OPEN_BATCHES: usize = 64;
+
+/// Late answers are recognised for so many requests.
+const LATE_KEPT: usize = 1_000;
+
+/// While the operator limits our speed, how long a bind sleeps at most before it looks again.
+const LONGEST_NAP: Duration = Duration::from_secs(1);
+
+/// Identifies a request of ours: which part of which message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Token {
+    message: MessageId,
+    part: u8,
+}
+
+/// A message of which parts are in flight here.
+struct Active {
+    item: Item<Job>,
+    total: u8,
+    /// Parts without an outcome, on the wire now.
+    open: u16,
+    /// Parts that have not been sent in this attempt: the next one, until `total`.
+    next: u8,
+    /// The worst that happened to a part in this attempt.
+    setback: Option<Setback>,
+}
+
+/// What a place in a batch is waiting for.
+enum Waiting {
+    /// The outcome of a request: its window slot is free when it is durable.
+    Outcome,
+    /// The operator's deliver_sm: it is answered when it is durable.
+    Deliver(Ticket),
+}
+
+/// Who the traffic belongs to.
+pub(super) struct Context<'a> {
+    pub gateway: &'a Arc<Gateway>,
+    pub state: &'a Arc<OperatorState>,
+    pub settings: &'a Arc<OperatorSettings>,
+    pub metrics: &'a BindMetrics,
+    pub status: &'a BindStatus,
+}
+
+/// The traffic of one bound session.
+pub(super) struct Traffic<'a> {
+    context: Context<'a>,
+    link: &'a mut Link<Token>,
+    /// Present while messages may be sent on this bind.
+    sending: Option<SenderUp>,
+    active: HashMap<MessageId, Active>,
+    /// Messages whose parts did not all fit in the window yet.
+    unfinished: VecDeque<MessageId>,
+    pace: Pace,
+    scratch: submit::Scratch,
+    events: Vec<ledger::Event>,
+    waiting: Vec<Waiting>,
+    open_batches: VecDeque<(u64, Vec<Waiting>)>,
+    next_ticket: u64,
+    /// Requests answered whose outcome is not durable yet.
+    unrecorded: usize,
+    acks: mpsc::Receiver<Ack>,
+    reply: mpsc::Sender<Ack>,
+    /// Requests that were not answered in time, for late answers.
+    overdue: VecDeque<(u32, Arc<Job>, u8, u8)>,
+    closed: Option<CloseReason>,
+    wake_at: Option<Instant>,
+}
+
+impl<'a> Traffic<'a> {
+    pub fn new(context: Context<'a>, link: &'a mut Link<Token>, sending: Option<SenderUp>) -> Self {
+        let (reply, acks) = mpsc::channel(OPEN_BATCHES + 1);
+        Traffic {
+            context,
+            link,
+            sending,
+            active: HashMap::new(),
+            unfinished: VecDeque::new(),
+            pace: Pace::new(link::now()),
+            scratch: submit::Scratch::default(),
+            events: Vec::new(),
+            waiting: Vec::new(),
+            open_batches: VecDeque::new(),
+            next_ticket: 0,
+            unrecorded: 0,
+            acks,
+            reply,
+            overdue: VecDeque::new(),
+            closed: None,
+            wake_at: None,
+        }
+    }
+
+    /// Runs until the session has ended; returns the word for why.
+    pub async fn run(mut self, stop: &mut watch::Receiver<bool>) -> &'static str {
+        loop {
+            self.handle_events();
+            self.submit_batch();
+            if self.closed.is_some() && self.open_batches.is_empty() && self.events.is_empty() {
+                break;
+            }
+            if *stop.borrow() {
+                self.sending = None;
+                self.return_unsent();
+                self.link.session.unbind(link::now());
+            } else {
+                self.send_waiting();
+            }
+            self.context.metrics.window_used.set(self.link.session.unanswered() as f64);
+            self.context.status.window(self.link.session.unanswered());
+            self.wait(stop).await;
+        }
+        self.closed.map_or("closed", close_word)
+    }
+
+    /// Waits for the socket, the journal, the queue or the clock.
+    async fn wait(&mut self, stop: &mut watch::Receiver<bool>) {
+        let can_send = self.room() > 0 && self.wake_at.is_none();
+        let wake_at = self.wake_at.unwrap_or_else(|| link::now() + LONGEST_NAP);
+        let stopping = *stop.borrow();
+        tokio::select! {
+            () = self.link.progress(), if self.closed.is_none() => {}
+            ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
+            () = self.context.state.work_waiting(), if can_send => {}
+            () = sleep_until(wake_at.into()), if self.wake_at.is_some() || can_send => {}
+            () = sleep(Duration::from_millis(5)), if !self.events.is_empty() && self.open_batches.is_empty() => {}
+            _ = stop.changed(), if !stopping => {}
+        }
+        while let Ok(ack) = self.acks.try_recv() {
+            self.acknowledged(ack);
+        }
+    }
+
+    fn acknowledged(&mut self, ack: Ack) {
+        let Some((ticket, places)) = self.open_batches.pop_front() else { return };
+        debug_assert_eq!(ticket, ack.ticket, "the journal answers in order");
+        let now = link::now();
+        for (at, waiting) in places.into_iter().enumerate() {
+            let status = ack.statuses.get(at).copied().unwrap_or(0);
+            match waiting {
+                Waiting::Outcome => self.unrecorded -= 1,
+                Waiting::Deliver(request) => self.link.session.respond(now, request, CommandStatus::from(status)),
+            }
+        }
+        // Answers made room in the peer's window: what the buffer holds can be handled now.
+        self.link.handle_input();
+    }
+
+    /// Parts that may be sent now as far as the window goes.
+    fn room(&self) -> usize {
+        if self.sending.is_none() {
+            return 0;
+        }
+        let used = self.link.session.unanswered() + self.unrecorded;
+        self.context.settings.config.window.saturating_sub(used).min(self.link.session.free_window())
+    }
+
+    fn record(&mut self, event: ledger::Event, waiting: Waiting) {
+        self.events.push(event);
+        self.waiting.push(waiting);
+    }
+
+    fn record_outcome(&mut self, event: ledger::Event) {
+        self.unrecorded += 1;
+        self.record(event, Waiting::Outcome);
+    }
+
+    /// Hands what has gathered to the journal, as one batch.
+    fn submit_batch(&mut self) {
+        if self.events.is_empty() || self.open_batches.len() >= OPEN_BATCHES {
+            return;
+        }
+        let Some(journal) = self.context.gateway.journal() else { return };
+        let events = std::mem::take(&mut self.events);
+        let ticket = self.next_ticket;
+        match journal.submit(Batch { events, reply: Some((self.reply.clone(), ticket)) }) {
+            Ok(()) => {
+                self.next_ticket += 1;
+                self.open_batches.push_back((ticket, std::mem::take(&mut self.waiting)));
+            }
+            // Tried again at the next turn; the windows bound what gathers meanwhile.
+            Err(batch) => self.events = batch.events,
+        }
+    }
+
+    fn handle_events(&mut self) {
+        while let Some(event) = self.link.session.poll_event() {
+            match event {
+                Event::Response { token, frame, status, sent_at: _ } => self.answered(token, &frame, status),
+                Event::NoResponse { token, sequence } => self.no_response(token, sequence),
+                Event::LateResponse(frame) => self.late(&frame),
+                Event::Request(frame) => self.request(&frame),
+                Event::Fault(fault) => self.context.gateway.operator_faults.faults.increment(fault.word(), 1),
+                Event::Unbinding => {
+                    self.sending = None;
+                    self.return_unsent();
+                }
+                Event::Closed { reason, unanswered } => self.session_closed(reason, unanswered),
+                Event::Bind(_) | Event::Bound { .. } | Event::BindRefused(_) => {}
+            }
+        }
+    }
+
+    fn session_closed(&mut self, reason: CloseReason, unanswered: Vec<Token>) {
+        self.closed = Some(reason);
+        self.sending = None;
+        self.context.metrics.up.set(0.0);
+        for token in unanswered {
+            self.setback(token, Setback::Unknown);
+        }
+        self.return_unsent();
+        // Requests of the peer that wait for the journal cannot be answered any more; the operator sends them again.
+    }
+
+    // What we sent.
+
+    fn answered(&mut self, token: Token, frame: &Frame, status: CommandStatus) {
+        let config = &self.context.settings.config;
+        let class = classify(status, &config.status);
+        self.context.state.metrics.outcomes.increment(outcome_word(class), 1);
+        match class {
+            StatusClass::Ok => {
+                let operator_id = OperatorId::from_slice(MessageResponseView::parse(frame).message_id);
+                self.part_sent(token, operator_id);
+            }
+            StatusClass::Throttle => {
+                self.pace.throttled(link::now());
+                self.setback(token, Setback::Refused { class, status: status.into() });
+            }
+            StatusClass::Session | StatusClass::Bind => {
+                self.setback(token, Setback::Refused { class, status: status.into() });
+                self.link.session.close();
+            }
+            _ => self.setback(token, Setback::Refused { class, status: status.into() }),
+        }
+    }
+
+    fn part_sent(&mut self, token: Token, operator_id: OperatorId) {
+        let Some(active) = self.active.get_mut(&token.message) else { return };
+        active.open -= 1;
+        active.item.done |= 1 << token.part;
+        let Some(job) = active.item.payload.clone() else { return };
+        let total = active.total;
+        let operator = self.context.state.key;
+        self.record_outcome(ledger::Event::Sent { job, operator, part: token.part, total, operator_id });
+        self.settle(token.message);
+    }
+
+    fn no_response(&mut self, token: Token, sequence: u32) {
+        if let Some(active) = self.active.get(&token.message)
+            && let Some(job) = &active.item.payload
+        {
+            if self.overdue.len() >= LATE_KEPT {
+                self.overdue.pop_front();
+            }
+            self.overdue.push_back((sequence, job.clone(), token.part, active.total));
+        }
+        self.context.state.metrics.outcomes.increment(UNKNOWN_OUTCOME, 1);
+        self.setback(token, Setback::Unknown);
+    }
+
+    /// An answer after all: if it is positive the part is sent, and if the message is still waiting to be sent again it need not be.
+    fn late(&mut self, frame: &Frame) {
+        self.context.state.metrics.late_responses.increment(1);
+        let Some(at) = self.overdue.iter().position(|(sequence, ..)| *sequence == frame.sequence()) else { return };
+        let Some((_, job, part, total)) = self.overdue.remove(at) else { return };
+        if classify(frame.status(), &self.context.settings.config.status) != StatusClass::Ok {
+            return;
+        }
+        let operator_id = OperatorId::from_slice(MessageResponseView::parse(frame).message_id);
+        self.context.state.queue(|queue| {
+            if let Some(mut item) = queue.remove(job.id) {
+                item.done |= 1 << part;
+                if item.done != ledger::all_parts(total) {
+                    queue.put_back(item);
+                }
+            }
+        });
+        let operator = self.context.state.key;
+        self.record_outcome(ledger::Event::Sent { job, operator, part, total, operator_id });
+    }
+
+    /// A part was not taken. What that means for the message is decided when none of its parts is open any more.
+    fn setback(&mut self, token: Token, setback: Setback) {
+        let Some(active) = self.active.get_mut(&token.message) else { return };
+        active.open -= 1;
+        active.next = active.total;
+        active.setback = Some(match (active.setback, setback) {
+            (Some(worse @ Setback::Refused { class: StatusClass::Permanent, .. }), _) => worse,
+            (Some(Setback::Unknown), Setback::Refused { class: StatusClass::Throttle, .. }) => Setback::Unknown,
+            _ => setback,
+        });
+        self.settle(token.message);
+    }
+
+    /// Nothing of the message is in flight: it is done, or waits again, or has failed.
+    fn settle(&mut self, id: MessageId) {
+        let finished = self.active.get(&id).is_some_and(|a| a.open == 0 && (a.next >= a.total || a.setback.is_some()));
+        if !finished {
+            return;
+        }
+        let Some(Active { item, total, setback, .. }) = self.active.remove(&id) else { return };
+        match setback {
+            None => {}
+            Some(setback) => self.decide(item, total, setback),
+        }
+    }
+
+    fn decide(&mut self, mut item: Item<Job>, total: u8, setback: Setback) {
+        let config = &self.context.settings.config;
+        let Some(job) = item.payload.clone() else { return };
+        let situation = Situation {
+            route: &job.route,
+            here: self.context.state.key,
+            attempts: item.attempts,
+            begun: item.done != 0,
+            retry: config.retry,
+            unknown_outcome: config.unknown_outcome,
+            jitter: rand::rng().random(),
+        };
+        let decision = decide(setback, &situation);
+        if setback == Setback::Unknown && !matches!(decision, Decision::Fail(_)) {
+            self.context.state.metrics.possible_duplicates.increment(1);
+        }
+        match decision {
+            Decision::PutBack => self.context.state.queue(|queue| queue.put_back(item)),
+            Decision::Retry { place, delay } => {
+                item.attempts = item.attempts.saturating_add(1);
+                let key = job.route.get(place).copied().unwrap_or(self.context.state.key);
+                let until = self.context.gateway.clock.now().plus(delay);
+                self.context.gateway.operator(key).push((item, until));
+            }
+            Decision::Fail(failure) => {
+                let open = ledger::all_parts(total) & !item.done;
+                let operator = Some(self.context.state.key);
+                self.record_outcome(ledger::Event::Failed { id: item.id, operator, parts: Some((open, total)), failure });
+            }
+        }
+    }
+
+    /// Messages that have not begun, or not gone on, go back to the queue.
+    fn return_unsent(&mut self) {
+        self.unfinished.clear();
+        let idle: Vec<MessageId> = self.active.iter().filter(|(_, a)| a.open == 0).map(|(id, _)| *id).collect();
+        for id in idle {
+            if let Some(active) = self.active.remove(&id) {
+                self.context.state.queue(|queue| queue.put_back(active.item));
+            }
+        }
+        for active in self.active.values_mut() {
+            if active.next < active.total && active.setback.is_none() {
+                active.next = active.total;
+                // Counts as if the operator had asked to wait: the rest follows later, here or on another bind.
+                active.setback = Some(Setback::Refused { class: StatusClass::Throttle, status: 0 });
+            }
+        }
+        self.context.state.wake();
+    }
+
+    // Sending.
+
+    fn send_waiting(&mut self) {
+        self.wake_at = None;
+        let now = link::now();
+        self.send_unfinished(now);
+        while self.unfinished.is_empty() && self.room() > 0 {
+            let queued = self.context.state.queue(|queue| queue.len());
+            let wanted = u32::try_from(self.room().min(queued.max(1))).unwrap_or(u32::MAX);
+            let (paced, next) = self.pace.allowance(now, wanted);
+            if queued > 0 && next.is_some() {
+                self.wake_at = next;
+            }
+            if paced == 0 || queued == 0 {
+                break;
+            }
+            let (allowed, wait) = self.context.state.rate().take_up_to(paced, now);
+            if let Some(wait) = wait {
+                self.wake_at = Some(now + wait);
+            }
+            if allowed == 0 || !self.pull(allowed, now) {
+                break;
+            }
+        }
+        self.wake_for_delayed();
+    }
+
+    /// Takes messages off the queue and sends them; false when there was nothing to take.
+    fn pull(&mut self, parts: u32, now: Instant) -> bool {
+        let time = self.context.gateway.clock.now();
+        let pulled = self.context.state.pull(time, parts, submit::cost);
+        if !pulled.load.is_empty() {
+            super::pool::load(self.context.gateway, self.context.state, pulled.load);
+        }
+        let any = !pulled.items.is_empty();
+        for item in pulled.items {
+            if item.expires_at <= time {
+                let failure = Failure { state: State::Expired, status: 0 };
+                self.record_outcome(ledger::Event::Failed { id: item.id, operator: None, parts: None, failure });
+            } else {
+                self.begin(item);
+            }
+        }
+        self.send_unfinished(now);
+        any
+    }
+
+    fn begin(&mut self, item: Item<Job>) {
+        let Some(job) = &item.payload else { return };
+        let total = match submit::parts(job, &self.context.settings.config) {
+            Ok(outgoing) => u8::try_from(outgoing.count()).unwrap_or(u8::MAX),
+            Err(error) => {
+                tracing::warn!(operator = %self.context.state.name, %error, "the operator's settings cannot carry a message");
+                let failure = Failure { state: State::Undeliverable, status: error.command_status() };
+                let operator = Some(self.context.state.key);
+                self.record_outcome(ledger::Event::Failed { id: item.id, operator, parts: None, failure });
+                return;
+            }
+        };
+        let id = item.id;
+        let next = first_open(item.done, total);
+        self.active.insert(id, Active { item, total, open: 0, next, setback: None });
+        self.unfinished.push_back(id);
+    }
+
+    /// Sends the open parts of messages already begun, as far as the window goes.
+    fn send_unfinished(&mut self, now: Instant) {
+        let mut sent = 0;
+        while let Some(id) = self.unfinished.front().copied() {
+            let Some(active) = self.active.get(&id) else {
+                self.unfinished.pop_front();
+                continue;
+            };
+            let (next, total, done) = (active.next, active.total, active.item.done);
+            if next >= total {
+                self.unfinished.pop_front();
+                self.settle(id);
+                continue;
+            }
+            if self.room() == 0 || !self.send_parts(id, now, &mut sent) {
+                break;
+            }
+            let _ = done;
+        }
+        if sent > 0 {
+            self.pace.sent(now, sent);
+        }
+    }
+
+    /// Sends parts of one message until it has none left or the window is full; false when nothing could be sent.
+    fn send_parts(&mut self, id: MessageId, now: Instant, sent: &mut u32) -> bool {
+        let mut room = self.room();
+        let time = self.context.gateway.clock.now();
+        let config = &self.context.settings.config;
+        let Some(active) = self.active.get_mut(&id) else { return false };
+        let Some(job) = active.item.payload.clone() else { return false };
+        let Ok(outgoing) = submit::parts(&job, config) else { return false };
+        while active.next < active.total && room > 0 {
+            let part = active.next;
+            let token = Token { message: id, part };
+            let scratch = &mut self.scratch;
+            let body = |out: &mut bytes::BytesMut| submit::body(out, &job.message, &outgoing, part.into(), config, time, scratch);
+            if self.link.session.send(now, CommandId::SubmitSm, token, body).is_err() {
+                return false;
+            }
+            *sent += 1;
+            room -= 1;
+            active.open += 1;
+            active.next = first_open(active.item.done | ((1 << part) | ((1 << part) - 1)), active.total);
+        }
+        true
+    }
+
+    /// A delayed message must be looked for when its time comes.
+    fn wake_for_delayed(&mut self) {
+        let Some(due) = self.context.state.queue(|queue| queue.next_due()) else { return };
+        let at = self.context.gateway.clock.instant(due);
+        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    // What the operator sends.
+
+    fn request(&mut self, frame: &Frame) {
+        let now = link::now();
+        let ticket = frame.ticket();
+        match frame.command_id() {
+            CommandId::DeliverSm | CommandId::DataSm => {
+                let strictness = self.link.session.strictness();
+                let (key, config) = (self.context.state.key, &self.context.settings.config);
+                match deliver::read(frame, key, config, strictness, self.context.gateway.clock.now()) {
+                    Ok(event) => self.record(event, Waiting::Deliver(ticket)),
+                    Err(status) => {
+                        self.context.gateway.operator_faults.faults.increment(crate::smpp::status::name(status), 1);
+                        self.link.session.respond(now, ticket, status);
+                    }
+                }
+            }
+            CommandId::AlertNotification => {}
+            _ => self.link.session.respond(now, ticket, CommandStatus::EsmeRinvcmdid),
+        }
+    }
+}
+
+/// The first part from 0 that is not in `done`; `total` when there is none.
+fn first_open(done: ledger::PartSet, total: u8) -> u8 {
+    (0..total).find(|part| done & (1 << part) == 0).unwrap_or(total)
+}
