@@ -319,8 +319,8 @@ fn the_defaults_in_the_annotated_reference_are_the_defaults() {
             .unwrap_or(line)
     });
     let uncommented: String = uncommented.map(|line| format!("{line}\n")).collect();
-    let with_defaults = parse(&uncommented, "smppgw.toml", &Memory::default());
-    assert_eq!(with_defaults, parse(text, "smppgw.toml", &Memory::default()));
+    let with_defaults = parse(&uncommented, "smppgw.toml", &Memory::default()).expect("checked");
+    assert_eq!(with_defaults, parse(text, "smppgw.toml", &Memory::default()).expect("checked"));
     assert!(
         uncommented.lines().filter(|line| line.starts_with('#')).count()
             < text.lines().filter(|l| l.starts_with('#')).count() - 40

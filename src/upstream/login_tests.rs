@@ -96,3 +96,10 @@ fn many_binds_at_once_with_the_same_password_are_verified_together() {
         .collect();
     assert!(binds.into_iter().all(|bind| matches!(bind.join(), Ok(Ok(AccountIndex(0))))));
 }
+
+#[test]
+fn the_hash_in_the_annotated_reference_is_of_the_password_it_names() {
+    let config = parse(include_str!("../../conf/smppgw.toml"), "smppgw.toml", &Disk::default()).expect("checked");
+    let directory = Directory::new(&config.accounts, [7; 32]);
+    assert_eq!(directory.check(b"shop", b"change-me", peer("127.0.0.1")), Ok(AccountIndex(0)));
+}
