@@ -78,7 +78,7 @@ impl<'a> Context<'a> {
     /// Everything noted, in the order of the file.
     pub fn into_faults(self) -> Vec<Fault> {
         let mut faults = self.faults.into_inner();
-        faults.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        faults.sort_by_key(|fault| (fault.line, fault.column));
         faults.dedup();
         faults
     }
