@@ -125,7 +125,8 @@ pub mod default {
 
 // A limit that contradicts another does not compile.
 const _: () = {
-    assert!(ACCOUNTS < u16::MAX as usize && OPERATORS < u16::MAX as usize);
+    assert!(ACCOUNTS < u16::MAX as usize);
+    assert!(OPERATORS < u16::MAX as usize);
     assert!(*SPOOL_SIZE.start() >= SEGMENTS_MIN * *SEGMENT_SIZE.start());
     assert!(default::SPOOL_SIZE >= (SEGMENTS_MIN + default::SPARE_SEGMENTS) * default::SEGMENT_SIZE);
     assert!(*SEGMENT_SIZE.end() <= u32::MAX as u64);
@@ -140,5 +141,6 @@ const _: () = {
     assert!(default::RECONNECT.0.as_millis() <= default::RECONNECT.1.as_millis());
     assert!(default::RETRY.0.as_millis() <= default::RETRY.1.as_millis());
     assert!(*PARTS.end() <= u8::MAX as u64);
-    assert!(SMPP_PASSWORD <= PASSWORD && PASSWORD <= SECRET_FILE_SIZE);
+    assert!(SMPP_PASSWORD <= PASSWORD);
+    assert!(PASSWORD <= SECRET_FILE_SIZE);
 };

@@ -45,13 +45,10 @@ fn clear_passwords_in_the_open(config: &Config, path: &Path, files: &dyn Files) 
     })
 }
 
-/// The known name that was probably meant: at most a third of it differs.
+/// The known name that was probably meant: at most half of it differs.
 pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let distances = known.into_iter().map(|candidate| (edit_distance(name, candidate), candidate));
-    distances
-        .filter(|(distance, candidate)| distance * 3 <= candidate.chars().count().max(3))
-        .min()
-        .map(|(_, candidate)| candidate)
+    distances.filter(|(distance, candidate)| distance * 2 <= candidate.chars().count()).min().map(|(_, candidate)| candidate)
 }
 
 /// Insertions, deletions and replacements from one word to the other (Levenshtein).

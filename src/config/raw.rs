@@ -1,8 +1,8 @@
 //! The first reading: TOML with the place of every value, typed key by key.
 //!
 //! A derived deserializer stops at its first error. Here a wrong value is noted and its default taken, so that one run shows
-//! every fault of the file. Each key is named where it is read; what nobody has read when a section is over ([`Section::unknown_keys`]) is
-//! an unknown key.
+//! every fault of the file. Each key is named where it is read; what nobody has read at the end of a section is unknown
+//! ([`Section::unknown_keys`]).
 
 use std::cell::{Cell, RefCell};
 use std::ops::RangeInclusive;
@@ -78,7 +78,7 @@ impl<'a> Context<'a> {
     /// Everything noted, in the order of the file.
     pub fn into_faults(self) -> Vec<Fault> {
         let mut faults = self.faults.into_inner();
-        faults.sort_by(|a, b| (a.line, a.column).cmp(&(b.line, b.column)));
+        faults.sort_by_key(|fault| (fault.line, fault.column));
         faults.dedup();
         faults
     }

@@ -68,11 +68,11 @@ impl Directory {
     pub fn new(accounts: &[Account], key: [u8; 32]) -> Self {
         let by_system_id =
             accounts.iter().enumerate().map(|(i, account)| (Box::from(account.system_id.as_bytes()), AccountIndex(i))).collect();
-        let hashes = accounts.iter().filter_map(|account| match &account.credential {
+        let mut hashes = accounts.iter().filter_map(|account| match &account.credential {
             Credential::Argon2id(hash) => Some(hash.clone()),
             Credential::Clear(_) => None,
         });
-        let decoy = hashes.last().unwrap_or_else(|| Arc::from(DECOY));
+        let decoy = hashes.next().unwrap_or_else(|| Arc::from(DECOY));
         let entries = accounts.iter().map(|account| Entry::new(account, &key)).collect();
         Directory { by_system_id, entries, key, decoy, verifying: Mutex::new(()) }
     }
