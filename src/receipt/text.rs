@@ -141,21 +141,18 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Looks back from every colon: texts have few of them, and MO messages mostly none.
     fn scan(text: &'a [u8]) -> Fields<'a> {
         let mut fields = Fields::default();
         let mut open: Option<(Field, usize)> = None;
-        let mut at = 0;
-        while at < text.len() {
-            let word_start = at == 0 || is_separator(text[at - 1]) || open.is_some_and(|(_, start)| start == at);
-            let found = if word_start { name_at(&text[at..]) } else { None };
-            let Some((field, length)) = found.filter(|(field, _)| fields.may_take(*field, open)) else {
-                at += 1;
-                continue;
-            };
-            fields.starts_with_id |= matches!(field, Field::Id) && trimmed(&text[..at]).is_empty();
-            fields.close(open, text, at);
-            at += length;
-            open = Some((field, at));
+        for colon in (0..text.len()).filter(|at| text[*at] == b':') {
+            let from = open.map_or(0, |(_, start)| start);
+            let Some((field, start)) = name_before(text, from, colon) else { continue };
+            if fields.may_take(field, open) {
+                fields.close(open, text, start);
+                fields.starts_with_id |= matches!(field, Field::Id) && trimmed(&text[..start]).is_empty();
+                open = Some((field, colon + 1));
+            }
         }
         fields.close(open, text, text.len());
         fields
@@ -210,32 +207,35 @@ fn first_word(value: &[u8]) -> &[u8] {
     value.split(|octet| is_separator(*octet)).next().unwrap_or_default()
 }
 
-/// The field whose name and colon stand here, and their length.
-fn name_at(text: &[u8]) -> Option<(Field, usize)> {
-    if !matches!(text.first()?.to_ascii_lowercase(), b'i' | b's' | b'd' | b'e' | b't') {
-        return None;
-    }
-    NAMES.iter().find_map(|(name, field)| Some((*field, name_length(text, name)?)))
+/// The field whose name ends at `colon`, and where that name starts: at a word, not before `from`.
+fn name_before(text: &[u8], from: usize, colon: usize) -> Option<(Field, usize)> {
+    NAMES.iter().find_map(|(name, field)| {
+        let start = name_start(&text[from..colon], name)? + from;
+        (start == from || is_separator(text[start - 1])).then_some((*field, start))
+    })
 }
 
-fn name_length(text: &[u8], name: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    let gap = |at: &mut usize| {
-        while matches!(text.get(*at), Some(b' ' | b'_' | b'\t')) {
-            *at += 1;
-        }
-    };
-    for letter in name {
+/// Where the name starts that ends the text; gaps after and inside it do not matter.
+fn name_start(text: &[u8], name: &[u8]) -> Option<usize> {
+    let mut rest = without_gap(text);
+    for letter in name.iter().rev() {
         if *letter == b' ' {
-            gap(&mut at);
-        } else if text.get(at)?.to_ascii_lowercase() == *letter {
-            at += 1;
-        } else {
-            return None;
+            rest = without_gap(rest);
+            continue;
+        }
+        match rest {
+            [before @ .., last] if last.eq_ignore_ascii_case(letter) => rest = before,
+            _ => return None,
         }
     }
-    gap(&mut at);
-    (text.get(at) == Some(&b':')).then_some(at + 1)
+    Some(rest.len())
+}
+
+fn without_gap(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'_' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }
 
 impl ReceiptDate {

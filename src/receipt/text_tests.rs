@@ -215,8 +215,7 @@ proptest! {
     }
 
     #[test]
-    fn any_id_without_spaces_comes_out_as_it_is(id in "[!-+\\--:<-{}~]{1,64}") {
-        prop_assume!(!id.contains(':'));
+    fn any_id_without_spaces_comes_out_as_it_is(id in "[!-+\\--9<-{}~]{1,64}") {
         let receipt = flagged(&format!("id:{id} sub:001 dlvrd:001 stat:DELIVRD err:000 text:"));
         prop_assert_eq!(&receipt.id[..], id.as_bytes());
     }

@@ -131,9 +131,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_we_write_our_parser_reads(state in 0u8..10, minutes in 0u64..40_000_000) {
+        fn what_we_write_our_parser_reads(state in 0u8..10, minutes in 16_000_000u64..40_000_000) {
             let moment = Timestamp(minutes * 60_000);
-            prop_assume!(minutes > 16_000_000); // after 2000: two-digit years
             let state = State::from_number(state).unwrap();
             let text = written(&ReceiptText { done: moment, utc_offset: 0, ..receipt(state) });
             let read = from_parts(Delivery { esm_class: 4, text: text.as_bytes(), ..Delivery::default() }).unwrap();

@@ -104,7 +104,7 @@ fn a_concatenation_of_the_application_goes_through_in_the_operators_way() {
     assert_eq!(&parts(LongMessages::Udh8).1[..], b"\x05\x00\x03\x07\x03\x02part");
     assert_eq!(&parts(LongMessages::Udh16).1[..], b"\x06\x08\x04\x01\x07\x03\x02part");
     assert_eq!(parts(LongMessages::Sar).0.sar, Some(OWN));
-    assert_eq!(parts(LongMessages::Payload).0.payload, false);
+    assert!(!parts(LongMessages::Payload).0.payload);
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub fn is_low_surrogate(unit: u16) -> bool {
 /// A low half at the very start and a high half at the very end pass: an application that splits long texts itself by length
 /// makes such parts, and the handset that joins them shows the character whole.
 pub fn check(octets: &[u8]) -> Result<(), TextError> {
-    if octets.len() % 2 != 0 {
+    if !octets.len().is_multiple_of(2) {
         return Err(TextError::OddLength);
     }
     let mut offset = 0;
