@@ -5,7 +5,6 @@
 mod stream;
 pub mod tls;
 
-
 use std::io;
 use std::pin::Pin;
 use std::time::Instant;
