@@ -14,10 +14,7 @@ use super::{BindKind, CommandId, CommandStatus, Frame, Strictness, TlvTag, Tlvs,
 fn by_rusmpp(command: &Command) -> Frame {
     let mut out = BytesMut::new();
     out.extend_from_slice(&u32::try_from(4 + command.length()).expect("small").to_be_bytes());
-    out.resize(4 + command.length(), 0);
-    let mut rest = out.split_off(4);
-    command.encode(&mut rest);
-    out.extend_from_slice(&rest);
+    command.encode(&mut out);
     Frame::new(out.freeze()).expect("an exact frame")
 }
 
@@ -130,7 +127,7 @@ proptest! {
         prop_assert_eq!(u8::from(submit.esm_class), message.esm_class);
         prop_assert_eq!(u8::from(submit.registered_delivery), message.registered_delivery);
         prop_assert_eq!(u8::from(submit.data_coding), message.data_coding);
-        prop_assert_eq!(submit.short_message().bytes(), message.short_message);
+        prop_assert_eq!(submit.short_message().clone().into_vec(), message.short_message);
         prop_assert_eq!(submit.tlvs().len(), message.tlvs.iter().count());
     }
 

@@ -44,10 +44,11 @@ fn answers_may_come_in_any_order() {
         pair.server.session.respond(pair.now, frame.ticket(), CommandStatus::EsmeRthrottled);
     }
     pair.exchange();
-    let tokens: Vec<_> = pair.client.events().into_iter().map(|event| match event {
+    let token = |event| match event {
         Event::Response { token, status: CommandStatus::EsmeRthrottled, .. } => token,
         other => panic!("{other:?}"),
-    });
+    };
+    let tokens: Vec<_> = pair.client.events().into_iter().map(token).collect();
     assert_eq!(tokens, [2, 1, 0]);
 }
 
