@@ -132,9 +132,7 @@ proptest! {
     }
 
     #[test]
-    fn deliver_sm_reads_as_rusmpp_reads_it(mut fields in fields(20)) {
-        // The two times are not used in deliver_sm, and rusmpp insists on that.
-        fields.times = [Vec::new(), Vec::new()];
+    fn deliver_sm_reads_as_rusmpp_reads_it(fields in fields(20)) {
         let message = fields.message();
         let (theirs, pdu) = through_rusmpp(&frame(|out| encode::message(out, CommandId::DeliverSm, 1, &message)));
         for strictness in BOTH {

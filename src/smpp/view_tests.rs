@@ -50,7 +50,7 @@ fn a_string_that_never_ends_is_refused_by_both_with_its_own_status() {
         (b"\0\x01\x01123", CommandStatus::EsmeRinvsrcadr),
         (b"\0\x01\x01123\0\x01\x01456", CommandStatus::EsmeRinvdstadr),
         (b"\0\x01\x01123\0\x01\x01456\0\x01\x01\x01240101", CommandStatus::EsmeRinvsched),
-        (b"\0\x01\x01123\0\x01\x01456\0\x01\x01\x01\0240101", CommandStatus::EsmeRinvexpiry),
+        (b"\0\x01\x01123\0\x01\x01456\0\x01\x01\x01\x00240101", CommandStatus::EsmeRinvexpiry),
     ];
     for (body, expected) in cases {
         assert_eq!((status(body, Strict), status(body, Lenient)), (Err(expected), Err(expected)));

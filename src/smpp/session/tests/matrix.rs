@@ -12,8 +12,10 @@ const RX: Option<BindKind> = Some(BindKind::Receiver);
 const TRX: Option<BindKind> = Some(BindKind::Transceiver);
 const STATES: [Option<BindKind>; 4] = [OPEN, TX, RX, TRX];
 
+type States = &'static [Option<BindKind>];
+
 /// Request, states in which the client may send it, states in which the centre may.
-const MATRIX: &[(CommandId, &[Option<BindKind>], &[Option<BindKind>])] = &[
+const MATRIX: &[(CommandId, States, States)] = &[
     (CommandId::BindReceiver, &[OPEN], &[]),
     (CommandId::BindTransmitter, &[OPEN], &[]),
     (CommandId::BindTransceiver, &[OPEN], &[]),
