@@ -248,6 +248,17 @@ impl<P> Queue<P> {
         self.take_out(|item| item.expires_at <= now)
     }
 
+    /// Takes the first `count` out, payload or not.
+    pub fn take_oldest(&mut self, count: usize) -> Vec<Item<P>> {
+        let mut ids: Vec<MessageId> = self.lanes.iter().flat_map(|l| l.accounts.values()).flat_map(|l| &l.items).map(|i| i.id).collect();
+        if count == 0 || ids.is_empty() {
+            return Vec::new();
+        }
+        ids.sort_unstable();
+        let last = ids[count.min(ids.len()) - 1];
+        self.take_out(|item| item.id <= last)
+    }
+
     /// Takes a message out wherever it stands.
     pub fn remove(&mut self, id: MessageId) -> Option<Item<P>> {
         self.take_out(|item| item.id == id).pop()

@@ -1,1 +1,48 @@
-//! Durable per-account delivery of receipts and MO messages.
+//! Durable per-account delivery of receipts and MO messages: what the sessions of an account share.
+//!
+//! The items themselves are in the ledger and the spool; the queue of an account holds what waits to be delivered
+//! ([`crate::gateway::AccountState`]). Here is what keeps these queues tidy.
+
+use std::sync::Arc;
+
+use crate::gateway::{AccountState, Gateway};
+use crate::journal::Batch;
+use crate::ledger::{Event, MailEnd};
+use crate::message::MessageId;
+
+/// Has items read back that a session will need soon.
+pub fn load(gateway: &Arc<Gateway>, state: &Arc<AccountState>, ids: Vec<MessageId>) {
+    let Some(journal) = gateway.journal() else { return };
+    let account = state.clone();
+    let asked = journal.tell(move |lookup| {
+        let items = ids.into_iter().map(|id| (id, lookup.mail(id))).collect();
+        account.mailbox(|mailbox| mailbox.fill(items));
+        account.wake();
+    });
+    if !asked {
+        state.mailbox(|mailbox| mailbox.ask_again());
+    }
+}
+
+/// Drops items whose time to live has ended, and the oldest of a mailbox that has grown beyond its limit; counts them as expired. To
+/// be called every second or so.
+pub async fn look(gateway: &Arc<Gateway>) {
+    let now = gateway.clock.now();
+    let settings = gateway.settings();
+    let limit = usize::try_from(settings.config.mailbox.max_per_account).unwrap_or(usize::MAX);
+    let mut events = Vec::new();
+    for state in gateway.accounts() {
+        let (expired, depth, oldest) = state.mailbox(|mailbox| {
+            let mut expired = mailbox.expire(now);
+            let excess = mailbox.len().saturating_sub(limit);
+            expired.extend(mailbox.take_oldest(excess));
+            (expired, mailbox.len(), mailbox.oldest())
+        });
+        state.metrics.mailbox.set(depth as f64);
+        state.metrics.mailbox_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
+        events.extend(expired.iter().map(|item| Event::MailDone { id: item.id, how: MailEnd::Expired }));
+    }
+    if let Some(journal) = gateway.journal().filter(|_| !events.is_empty()) {
+        journal.submit_when_possible(Batch { events, reply: None }).await;
+    }
+}

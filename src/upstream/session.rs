@@ -1,0 +1,424 @@
+//! The task of one connected application: login, submissions on their way to the journal, mailbox items on their way to it.
+//!
+//! It owns its [`Link`]; nothing of the protocol is shared. What one read brought goes to the journal as one batch, and its answers
+//! come back as one.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use super::deliver;
+use super::login::AccountIndex;
+use crate::accept;
+use crate::config::StatusClass;
+use crate::gateway::{AccountSettings, AccountState, Gateway, Seat, message_id_text, timers};
+use crate::journal::{Ack, Batch};
+use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
+use crate::link::{self, Link, Stream};
+use crate::message::{Job, Mail, MailKind, MessageId};
+use crate::operator::outcome::classify;
+use crate::queue::Item;
+use crate::smpp::status::name;
+use crate::smpp::{BindKind, BindView, CommandId, CommandStatus, Event, Frame, Role, Session, Settings, Strictness, Ticket, Version};
+
+/// Batches that may wait for the journal at once.
+const OPEN_BATCHES: usize = 64;
+
+/// A mailbox item refused for now is offered again after this long, doubling up to the longest.
+const RETRY: crate::config::Backoff = crate::config::Backoff { min: Duration::from_secs(5), max: Duration::from_secs(600) };
+
+/// Everything a connection needs before it has an account.
+pub(super) struct Connection {
+    pub gateway: Arc<Gateway>,
+    pub peer: IpAddr,
+    pub listener: Arc<str>,
+    /// Passwords verified at the same time, over all connections.
+    pub verifying: Arc<tokio::sync::Semaphore>,
+}
+
+impl Connection {
+    /// Serves the connection until it ends or the gateway stops.
+    pub async fn serve(self, stream: Stream, mut stop: watch::Receiver<bool>) {
+        let settings = self.gateway.settings();
+        let mut protocol = Settings::new(Role::Smsc);
+        protocol.max_pdu = settings.config.limits.pdu_size;
+        protocol.timers = timers(&settings.config.timers);
+        drop(settings);
+        let mut link = Link::new(stream, Session::new(protocol, link::now()));
+        if let Some((account, bound)) = self.login(&mut link, &mut stop).await {
+            Serving::new(&self, &mut link, account, bound).run(&mut stop).await;
+        }
+        link.finish().await;
+    }
+
+    /// Waits for a bind and decides on it; `None` when the connection ended without one.
+    async fn login(&self, link: &mut Link<Item<Mail>>, stop: &mut watch::Receiver<bool>) -> Option<(Arc<AccountSettings>, Bound)> {
+        loop {
+            match link.session.poll_event() {
+                Some(Event::Bind(frame)) => {
+                    if let Some(bound) = self.bind(link, &frame).await {
+                        return Some(bound);
+                    }
+                }
+                Some(Event::Fault(fault)) => self.gateway.upstream_faults.faults.increment(fault.word(), 1),
+                Some(Event::Closed { .. }) => return None,
+                Some(_) => {}
+                None => tokio::select! {
+                    () = link.progress() => {}
+                    _ = stop.wait_for(|stop| *stop) => return None,
+                },
+            }
+        }
+    }
+
+    async fn bind(&self, link: &mut Link<Item<Mail>>, frame: &Frame) -> Option<(Arc<AccountSettings>, Bound)> {
+        let view = match BindView::parse(frame, Strictness::Lenient) {
+            Ok(view) => view,
+            Err(error) => {
+                link.session.reject_bind(error.status());
+                return None;
+            }
+        };
+        let (kind, version) = (view.kind, view.version);
+        match self.check(&view).await {
+            Ok((account, seat)) => {
+                let name = self.gateway.settings().config.node.name.clone();
+                link.session.configure(account_protocol(&account.config, &self.gateway));
+                if !link.session.accept_bind(link::now(), name.as_bytes()) {
+                    return None; // the session ended meanwhile
+                }
+                tracing::info!(account = %account.config.system_id, peer = %self.peer, listener = %self.listener, ?kind, "bound");
+                Some((account, Bound { seat, kind, version }))
+            }
+            Err(reason) => {
+                self.gateway.listener_metrics.logins_refused.increment(reason, 1);
+                let system_id = String::from_utf8_lossy(view.system_id);
+                tracing::warn!(system_id = %system_id.escape_debug(), peer = %self.peer, reason, "bind refused");
+                link.session.reject_bind(CommandStatus::EsmeRbindfail);
+                None
+            }
+        }
+    }
+
+    /// One answer for every reason: which half of the credentials was wrong is nobody's business.
+    async fn check(&self, view: &BindView<'_>) -> Result<(Arc<AccountSettings>, Seat), &'static str> {
+        let settings = self.gateway.settings();
+        let index = match settings.directory.known(view.system_id, view.password, self.peer) {
+            Some(index) => index,
+            None => self.verify(view, settings.directory.clone()).await?,
+        };
+        let account = settings.account_at(index.0).ok_or("gone")?.clone();
+        let state = self.gateway.account(account.key);
+        let seat = state.seat(account.config.binds).ok_or("too-many-binds")?;
+        Ok((account, seat))
+    }
+
+    /// argon2id takes tens of milliseconds: on a blocking thread, few at a time.
+    async fn verify(&self, view: &BindView<'_>, directory: Arc<super::login::Directory>) -> Result<AccountIndex, &'static str> {
+        let (system_id, password, peer) = (view.system_id.to_vec(), view.password.to_vec(), self.peer);
+        let _permit = self.verifying.clone().acquire_owned().await.map_err(|_| "stopping")?;
+        let checked = tokio::task::spawn_blocking(move || directory.check(&system_id, &password, peer)).await;
+        match checked {
+            Ok(Ok(index)) => Ok(index),
+            Ok(Err(refusal)) => Err(refusal.word()),
+            Err(_) => Err("failed"),
+        }
+    }
+}
+
+/// What the bind of an account changes in its session.
+fn account_protocol(account: &crate::config::Account, gateway: &Gateway) -> Settings {
+    let mut settings = Settings::new(Role::Smsc);
+    settings.max_pdu = gateway.settings().config.limits.pdu_size;
+    settings.window = account.window;
+    settings.peer_window = account.window;
+    settings.timers = timers(&account.timers);
+    settings.strictness = crate::gateway::strictness(account.strict);
+    settings
+}
+
+/// How the application bound.
+struct Bound {
+    seat: Seat,
+    kind: BindKind,
+    version: Version,
+}
+
+/// A submission that waits for the journal.
+struct Submitted {
+    request: Ticket,
+    id: MessageId,
+    short_id: bool,
+    since: Instant,
+}
+
+/// A bound session.
+struct Serving<'a> {
+    gateway: &'a Arc<Gateway>,
+    link: &'a mut Link<Item<Mail>>,
+    account: Arc<AccountSettings>,
+    state: Arc<AccountState>,
+    bound: Bound,
+    events: Vec<LedgerEvent>,
+    submitted: Vec<Submitted>,
+    open_batches: VecDeque<(u64, Vec<Submitted>)>,
+    next_ticket: u64,
+    done_mail: Vec<LedgerEvent>,
+    acks: mpsc::Receiver<Ack>,
+    reply: mpsc::Sender<Ack>,
+    answers: mpsc::Receiver<super::query::Answer>,
+    ask: mpsc::Sender<super::query::Answer>,
+    /// Mailbox items an unbinding or closed session can take no more of.
+    receiving: bool,
+    closed: bool,
+}
+
+impl<'a> Serving<'a> {
+    fn new(connection: &'a Connection, link: &'a mut Link<Item<Mail>>, account: Arc<AccountSettings>, bound: Bound) -> Self {
+        let (reply, acks) = mpsc::channel(OPEN_BATCHES + 1);
+        let (ask, answers) = mpsc::channel(account.config.window.max(1));
+        Serving {
+            gateway: &connection.gateway,
+            link,
+            state: connection.gateway.account(account.key),
+            account,
+            receiving: bound.kind.receives(),
+            bound,
+            events: Vec::new(),
+            submitted: Vec::new(),
+            open_batches: VecDeque::new(),
+            next_ticket: 0,
+            done_mail: Vec::new(),
+            acks,
+            reply,
+            answers,
+            ask,
+            closed: false,
+        }
+    }
+
+    async fn run(mut self, stop: &mut watch::Receiver<bool>) {
+        loop {
+            self.handle_events();
+            self.submit_batches();
+            if self.closed && self.done_mail.is_empty() && self.events.is_empty() {
+                break;
+            }
+            if *stop.borrow() {
+                self.receiving = false;
+                self.link.session.unbind(link::now());
+            } else if self.receiving {
+                self.deliver();
+            }
+            self.wait(stop).await;
+        }
+        self.state.wake();
+        tracing::info!(account = %self.account.config.system_id, "session ended");
+    }
+
+    async fn wait(&mut self, stop: &mut watch::Receiver<bool>) {
+        let can_deliver = self.receiving && self.link.session.free_window() > 0;
+        let stopping = *stop.borrow();
+        let held_back = !self.events.is_empty() || !self.done_mail.is_empty();
+        let due = self.state.mailbox(|mailbox| mailbox.next_due()).filter(|_| can_deliver);
+        let due = due.map(|at| self.gateway.clock.instant(at));
+        tokio::select! {
+            () = self.link.progress(), if !self.closed => {}
+            ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
+            answer = self.answers.recv() => if let Some(answer) = answer { answer.send(&mut self.link.session); },
+            () = self.state.mail_waiting(), if can_deliver => {}
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
+            // The journal had no room for a batch.
+            () = sleep(Duration::from_millis(5)), if held_back => {}
+            _ = stop.changed(), if !stopping => {}
+        }
+        while let Ok(ack) = self.acks.try_recv() {
+            self.acknowledged(ack);
+        }
+    }
+
+    fn handle_events(&mut self) {
+        // A batch that the journal would not take must leave before more is accepted.
+        while let Some(event) = self.link.session.poll_event() {
+            match event {
+                Event::Request(frame) => self.request(&frame),
+                Event::Response { token, status, .. } => self.mail_answered(token, status),
+                Event::NoResponse { token, .. } => self.mail_later(token),
+                Event::LateResponse(_) => {}
+                Event::Fault(fault) => self.gateway.upstream_faults.faults.increment(fault.word(), 1),
+                Event::Unbinding => self.receiving = false,
+                Event::Closed { reason, unanswered } => {
+                    tracing::debug!(account = %self.account.config.system_id, ?reason, "closed");
+                    self.closed = true;
+                    self.receiving = false;
+                    for item in unanswered {
+                        self.state.mailbox(|mailbox| mailbox.put_back(item));
+                    }
+                    self.state.wake();
+                }
+                Event::Bind(_) | Event::Bound { .. } | Event::BindRefused(_) => {}
+            }
+        }
+    }
+
+    // Submissions.
+
+    fn request(&mut self, frame: &Frame) {
+        let ticket = frame.ticket();
+        let now = link::now();
+        match frame.command_id() {
+            CommandId::SubmitSm | CommandId::DataSm => {
+                if let Err(status) = self.submission(frame, now) {
+                    self.state.metrics.rejected.increment(name(status), 1);
+                    self.link.session.respond(now, ticket, status);
+                }
+            }
+            CommandId::QuerySm => super::query::query(frame, self.gateway, &self.account, &self.ask, &mut self.link.session),
+            // Known, but not offered (SMPP 5.0 section 4.7.6): 0x101 is new in 5.0.
+            _ if self.bound.version >= Version::V5_0 => self.link.session.respond(now, ticket, CommandStatus::EsmeRprohibited),
+            _ => self.link.session.respond(now, ticket, CommandStatus::EsmeRinvcmdid),
+        }
+    }
+
+    /// Accept, split, route: the straight line from a submission to its place in the next batch.
+    fn submission(&mut self, frame: &Frame, now: Instant) -> Result<(), CommandStatus> {
+        self.admit(now)?;
+        let gateway = self.gateway;
+        let time = gateway.clock.now();
+        let reference = |source: &[u8], destination: &[u8]| gateway.references.next(source, destination);
+        let accepted = accept::accept(frame, &self.account.policy, Some(self.bound.version), time, reference).map_err(|r| r.0)?;
+        let route = gateway.settings().route(&accepted.message);
+        if route.is_empty() {
+            return Err(CommandStatus::EsmeRinvdstadr);
+        }
+        let id = gateway.ids.next();
+        let short_id = accepted.message.short_id;
+        let job = Arc::new(Job { id, account: self.account.key, message: accepted.message, route });
+        self.state.accepting(1);
+        self.state.metrics.parts.increment(accepted.parts as u64);
+        self.events.push(LedgerEvent::Accept(job));
+        self.submitted.push(Submitted { request: frame.ticket(), id, short_id, since: now });
+        Ok(())
+    }
+
+    /// Whether anything can be taken from this account now.
+    fn admit(&self, now: Instant) -> Result<(), CommandStatus> {
+        let Some(journal) = self.gateway.journal() else { return Err(CommandStatus::EsmeRsyserr) };
+        if journal.gate().has_failed() {
+            return Err(CommandStatus::EsmeRsyserr);
+        }
+        if journal.gate().is_full() || self.state.pending() >= self.account.config.queue {
+            return Err(CommandStatus::EsmeRmsgqful);
+        }
+        self.state.rate().take(now).map_err(|_| CommandStatus::EsmeRthrottled)
+    }
+
+    /// Hands what has gathered to the journal: submissions as one batch, mailbox items that are done as another.
+    fn submit_batches(&mut self) {
+        let Some(journal) = self.gateway.journal() else { return };
+        if !self.done_mail.is_empty()
+            && let Err(batch) = journal.submit(Batch { events: std::mem::take(&mut self.done_mail), reply: None })
+        {
+            self.done_mail = batch.events;
+        }
+        if self.events.is_empty() || self.open_batches.len() >= OPEN_BATCHES {
+            return;
+        }
+        let ticket = self.next_ticket;
+        match journal.submit(Batch { events: std::mem::take(&mut self.events), reply: Some((self.reply.clone(), ticket)) }) {
+            Ok(()) => {
+                self.next_ticket += 1;
+                self.open_batches.push_back((ticket, std::mem::take(&mut self.submitted)));
+            }
+            Err(batch) => self.events = batch.events,
+        }
+    }
+
+    fn acknowledged(&mut self, ack: Ack) {
+        let Some(at) = self.open_batches.iter().position(|(ticket, _)| *ticket == ack.ticket) else { return };
+        let Some((_, submitted)) = self.open_batches.remove(at) else { return };
+        let now = link::now();
+        let node = self.gateway.settings().config.node.name.clone();
+        let mut accepted = 0;
+        for (at, submission) in submitted.into_iter().enumerate() {
+            match ack.statuses.get(at).copied().unwrap_or(0) {
+                0 => {
+                    let id = message_id_text(&node, submission.id, submission.short_id);
+                    self.link.session.respond_id(now, submission.request, id.as_bytes());
+                    self.gateway.submit_metrics.response_seconds.record(now.duration_since(submission.since).as_secs_f64());
+                    accepted += 1;
+                }
+                status => {
+                    let status = CommandStatus::from(status);
+                    self.state.finished();
+                    self.state.metrics.rejected.increment(name(status), 1);
+                    self.link.session.respond(now, submission.request, status);
+                }
+            }
+        }
+        self.state.metrics.accepted.increment(accepted);
+        // Answers made room in the peer's window: what the buffer holds can be handled now.
+        self.link.handle_input();
+    }
+
+    // The mailbox.
+
+    fn deliver(&mut self) {
+        let room = self.link.session.free_window();
+        if room == 0 {
+            return;
+        }
+        let now = self.gateway.clock.now();
+        let pulled = self.state.pull_mail(now, room);
+        if !pulled.load.is_empty() {
+            crate::mailbox::load(self.gateway, &self.state, pulled.load);
+        }
+        for item in pulled.items {
+            self.deliver_one(item);
+        }
+    }
+
+    fn deliver_one(&mut self, item: Item<Mail>) {
+        let Some(mail) = item.payload.clone() else { return };
+        let tlvs = self.bound.version.allows_tlvs();
+        let mut body = bytes::BytesMut::with_capacity(256);
+        if let Err(error) = deliver::body(&mut body, &mail, self.account.config.alphabet, tlvs) {
+            tracing::warn!(account = %self.account.config.system_id, %error, "an MO message cannot be coded for the account");
+            self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Refused });
+            return;
+        }
+        let sent = self.link.session.send(link::now(), CommandId::DeliverSm, item, |out| out.extend_from_slice(&body));
+        if let Err(refused) = sent {
+            self.state.mailbox(|mailbox| mailbox.put_back(refused.token));
+        }
+    }
+
+    fn mail_answered(&mut self, item: Item<Mail>, status: CommandStatus) {
+        match classify(status, &std::collections::BTreeMap::new()) {
+            StatusClass::Ok => {
+                if let Some(mail) = &item.payload
+                    && let MailKind::Receipt { state, .. } = mail.kind
+                {
+                    self.state.metrics.receipts_forwarded.increment(state.word(), 1);
+                }
+                self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Delivered });
+            }
+            StatusClass::Permanent | StatusClass::PermanentDestination => {
+                self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Refused });
+            }
+            _ => self.mail_later(item),
+        }
+    }
+
+    /// The application does not want it now: offered again, later and later, until its time to live ends.
+    fn mail_later(&mut self, mut item: Item<Mail>) {
+        let delay = crate::operator::outcome::backoff(RETRY, item.attempts, 0.0);
+        item.attempts = item.attempts.saturating_add(1);
+        let until = self.gateway.clock.now().plus(delay);
+        self.state.mailbox(|mailbox| mailbox.delay(item, until));
+    }
+}
