@@ -1,0 +1,1 @@
+//! Stories of the spool on a simulated disk.
