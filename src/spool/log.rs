@@ -28,6 +28,8 @@ pub struct Spool<D: Disk> {
     pub(super) free: Vec<SegmentFile<D::File>>,
     /// A new file that [`Spool::maintain`] fills with zeros, and how far it has come.
     pub(super) spare: Option<(SegmentFile<D::File>, u64)>,
+    /// Files to be removed when the next header is durable: until then the newest header may still lead to them.
+    pub(super) retired: Vec<SegmentFile<D::File>>,
     pub(super) group: Group,
     /// The group whose commit failed, until [`Spool::try_recover`] hands it back.
     pub(super) failed: Group,
@@ -236,25 +238,29 @@ impl<D: Disk> Spool<D> {
         // In the map from here on, so that a failure retires the file together with the segment.
         self.files.insert(number, file);
         self.disk.pwrite(self.file(number)?, 0, &header.encode())?;
-        self.sync(number)
+        self.sync(number)?;
+        for file in std::mem::take(&mut self.retired) {
+            self.discard(file);
+        }
+        Ok(())
     }
 
-    /// Nothing of the group is durable. Its segments leave the log, and their files the disk if it lets us.
+    /// Nothing of the group is durable: its segments leave the log, their files are not trusted again.
     fn fail(&mut self) {
         let group = std::mem::take(&mut self.group);
         let first = group.chunks.first().and_then(|chunk| self.accounts.get(chunk.segment));
         let touched = first.is_some_and(|segment| segment.durable_end != 0);
-        self.withdraw(touched);
+        let files = self.withdraw(touched);
+        self.retired.extend(files.into_values());
         self.failed = group;
         self.health = Health::Failed;
     }
 
-    fn withdraw(&mut self, touched: bool) {
+    /// Takes what is not durable out of the log, and returns the files that are no part of it any more.
+    fn withdraw(&mut self, touched: bool) -> BTreeMap<u32, SegmentFile<D::File>> {
         self.accounts.failed(touched);
         let last = self.accounts.newest().map_or(0, |segment| segment.number);
-        for (_, file) in self.files.split_off(&(last + 1)) {
-            self.discard(file);
-        }
+        self.files.split_off(&(last + 1))
     }
 
     /// Removes a file that is not trusted. If the disk refuses, the next open finds it to be no part of the log.
@@ -283,7 +289,7 @@ impl<D: Disk> Spool<D> {
         self.next_segment += 1;
         self.accounts.push(number, epoch);
         if let Err(error) = self.activate(number, epoch) {
-            self.withdraw(false);
+            self.withdraw(false).into_values().for_each(|file| self.discard(file));
             return Err(error);
         }
         self.accounts.set_durable_end(number, RECORDS_AT);
@@ -376,7 +382,7 @@ impl<D: Disk> Spool<D> {
     fn free_oldest(&mut self) {
         while let Some(segment) = self.accounts.pop_free() {
             match self.files.remove(&segment.number) {
-                Some(file) if segment.abandoned => self.discard(file),
+                Some(file) if segment.abandoned => self.retired.push(file),
                 Some(file) => self.free.push(file),
                 None => {}
             }

@@ -75,6 +75,7 @@ impl<D: Disk> Spool<D> {
             files: BTreeMap::new(),
             free: Vec::new(),
             spare: None,
+            retired: Vec::new(),
             group: Group::default(),
             failed: Group::default(),
             health: Health::Ok,
