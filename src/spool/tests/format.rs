@@ -1,0 +1,101 @@
+//! The bytes: records, headers, versions, epochs.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::spool::header::{HeaderState, SegmentHeader};
+use crate::spool::record::{Epoch, RecordView};
+
+const EPOCH: u64 = 0x1122_3344_5566_7788;
+
+fn encoded(epoch: u64, id: u64, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record::encode(&mut bytes, Epoch::new(epoch), RecordView { kind: 7, class: Class::Delta, id, payload });
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn a_record_reads_back_as_written(id in any::<u64>(), payload in prop::collection::vec(any::<u8>(), 0..300)) {
+        let bytes = encoded(EPOCH, id, &payload);
+        prop_assert_eq!(bytes.len(), record::encoded_len(payload.len()));
+        let read = record::decode(&bytes, Epoch::new(EPOCH));
+        prop_assert_eq!(read, Some(RecordView { kind: 7, class: Class::Delta, id, payload: &payload }));
+    }
+
+    #[test]
+    fn any_octets_can_be_scanned(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        prop_assert!(recovery::Scan::new(&bytes, Epoch::new(EPOCH)).all(|found| matches!(found, recovery::Found::Tail(_))));
+    }
+}
+
+#[test]
+fn the_layout_is_the_documented_one() {
+    let bytes = encoded(EPOCH, 0x0102, b"abc");
+    assert_eq!(bytes.len(), 24);
+    assert_eq!(bytes[4..], [3, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 7, 2, 0x22, 0x11, b'a', b'b', b'c', 0]);
+}
+
+#[test]
+fn a_record_of_another_epoch_is_none() {
+    assert!(record::decode(&encoded(EPOCH, 1, b"x"), Epoch::new(EPOCH + 1)).is_none());
+}
+
+#[test]
+fn a_recycled_file_shows_nothing_of_its_earlier_life() {
+    let disk = SimDisk::new();
+    let mut journal = Journal::open(&disk);
+    for round in 0..400 {
+        journal.put(1, round);
+        journal.turn();
+    }
+    let files = disk.names().len();
+    assert!(files <= 4, "{files} files");
+    drop(journal);
+    let again = Journal::open(&disk);
+    assert_eq!(again.committed, Values::from([(1, 399)]));
+    assert_eq!(again.recovery.damaged, 0);
+}
+
+#[test]
+fn another_format_version_is_refused_and_the_files_are_left_alone() {
+    let disk = SimDisk::new();
+    let mut journal = Journal::open(&disk);
+    journal.put(1, 1);
+    journal.commit();
+    drop(journal);
+    let name = disk.names().remove(0);
+    disk.alter(&name, |content| {
+        content[8] = 9;
+        let checksum = crc32fast::hash(&content[..60]);
+        content[60..64].copy_from_slice(&checksum.to_le_bytes());
+    });
+    let before = disk.content(&name);
+    match Journal::try_open(&disk, SETTINGS) {
+        Err(error @ OpenError::Version { found: 9, supported: 1, .. }) => {
+            assert!(error.to_string().contains("format 9"), "{error}");
+        }
+        _ => panic!("a spool of another version was opened"),
+    }
+    assert_eq!(disk.content(&name), before);
+}
+
+#[test]
+fn a_header_half_overwritten_by_the_next_life_still_reads() {
+    let old = SegmentHeader { number: 3, epoch: Epoch::new(5), previous: None, floor: 3, capacity: 65536, next_id: 10 };
+    let new = SegmentHeader { number: 8, epoch: Epoch::new(6), previous: None, floor: 8, capacity: 65536, next_id: 20 };
+    for landed in 0..8192 {
+        let mut area = old.encode();
+        area[..landed].copy_from_slice(&new.encode()[..landed]);
+        let HeaderState::Valid(read) = SegmentHeader::read(&area) else { panic!("unreadable at {landed}") };
+        assert!(read == old || read == new);
+    }
+}
+
+#[test]
+fn a_payload_beyond_the_limit_is_refused() {
+    let (mut spool, _) = Spool::open(SimDisk::new(), Settings { segment_size: 4 << 20, ..SETTINGS }, &mut |_| {}).unwrap();
+    assert!(spool.append_full(1, 1, &vec![0; MAX_PAYLOAD]).is_ok());
+    assert_eq!(spool.append_full(1, 2, &vec![0; MAX_PAYLOAD + 1]), Err(AppendError::TooLarge));
+    assert_eq!(spool.commit().unwrap(), MAX_PAYLOAD as u64 + 20);
+}
