@@ -41,6 +41,7 @@ pub mod operator;
 pub mod receipt;
 
 pub mod config;
+pub mod daemon;
 pub mod control;
 pub mod metrics;
 pub mod simulator;

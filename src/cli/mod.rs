@@ -3,4 +3,5 @@
 pub mod check;
 pub mod hash_password;
 pub mod route;
+pub mod serve;
 pub mod split;

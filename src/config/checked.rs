@@ -171,7 +171,6 @@ pub struct Mailbox {
 pub struct Log {
     pub level: LogLevel,
     pub format: LogFormat,
-    pub numbers: LogNumbers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,13 +188,6 @@ pub enum LogFormat {
     Auto,
     Text,
     Json,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogNumbers {
-    /// The middle of each number hidden.
-    Masked,
-    Whole,
 }
 
 /// `[daemon]`.

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 pub use account::{AccountState, Seat};
 pub use operators::{OperatorState, SenderUp};
@@ -50,6 +51,8 @@ pub struct Gateway {
     last_commit: RwLock<Option<Commit>>,
     /// Called when a message has no operator at all; set by a reload that took its route away.
     unrouted: std::sync::Mutex<Vec<Waiting>>,
+    /// Counts reloads, for sessions to notice.
+    reloads: watch::Sender<u64>,
 }
 
 impl Gateway {
@@ -79,6 +82,7 @@ impl Gateway {
             journal: OnceLock::new(),
             last_commit: RwLock::default(),
             unrouted: std::sync::Mutex::default(),
+            reloads: watch::Sender::new(0),
         };
         Arc::new(gateway)
     }
@@ -102,6 +106,16 @@ impl Gateway {
         let route = self.settings().route(&message);
         waiting.job = Arc::new(Job { id: waiting.id, account: waiting.account, message, route });
         self.queue(waiting);
+    }
+
+    /// Lets the sessions look at the new configuration.
+    pub fn announce_reload(&self) {
+        self.reloads.send_modify(|count| *count += 1);
+    }
+
+    /// Changes at each reload.
+    pub fn reloads(&self) -> watch::Receiver<u64> {
+        self.reloads.subscribe()
     }
 
     /// Set once, when the journal has started.

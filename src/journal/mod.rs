@@ -9,6 +9,7 @@
 
 mod failed;
 mod group;
+mod recover;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Rules, Status, Un
 use crate::message::{Job, Mail, MessageId, Timestamp};
 use crate::spool::{Disk, Location, Spool};
 use group::Group;
+pub use recover::{Opened, open, resume};
 
 /// Batches that may wait for the thread; more make the sessions stop reading.
 const QUEUE: usize = 4_096;

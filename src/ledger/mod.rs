@@ -118,6 +118,11 @@ impl Ids {
         Ids(Arc::new(AtomicU64::new(next)))
     }
 
+    /// Ids given from now on are at least `next`.
+    pub fn raise(&self, next: u64) {
+        self.0.fetch_max(next, Ordering::Relaxed);
+    }
+
     pub fn next(&self) -> MessageId {
         MessageId(self.0.fetch_add(1, Ordering::Relaxed))
     }
@@ -163,6 +168,16 @@ impl Ledger {
             operators,
             scratch: Vec::new(),
         }
+    }
+
+    /// Where the newest full record of every live thing lies.
+    pub fn locations(&self) -> impl Iterator<Item = Location> {
+        self.index.iter().map(|(_, item)| item.location)
+    }
+
+    /// Ids given from now on are at least `next`.
+    pub fn ids_from(&self, next: u64) {
+        self.ids.raise(next);
     }
 
     /// Every live thing: pending messages, mailbox items, parked receipts, MO parts.

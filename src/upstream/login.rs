@@ -29,6 +29,17 @@ pub enum Refusal {
     AddressNotAllowed,
 }
 
+impl Refusal {
+    /// The word it is counted under.
+    pub fn word(self) -> &'static str {
+        match self {
+            Refusal::UnknownAccount => "unknown-account",
+            Refusal::WrongPassword => "wrong-password",
+            Refusal::AddressNotAllowed => "address-not-allowed",
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

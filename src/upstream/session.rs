@@ -87,12 +87,12 @@ impl Connection {
         match self.check(&view).await {
             Ok((account, seat)) => {
                 let name = self.gateway.settings().config.node.name.clone();
-                link.session.configure(account_protocol(&account.config, &self.gateway));
+                link.session.configure(account_protocol(&account.config, &self.gateway), link::now());
                 if !link.session.accept_bind(link::now(), name.as_bytes()) {
                     return None; // the session ended meanwhile
                 }
                 tracing::info!(account = %account.config.system_id, peer = %self.peer, listener = %self.listener, ?kind, "bound");
-                Some((account, Bound { seat, kind, version }))
+                Some((account, Bound { _seat: seat, kind, version }))
             }
             Err(reason) => {
                 self.gateway.listener_metrics.logins_refused.increment(reason, 1);
@@ -143,7 +143,8 @@ fn account_protocol(account: &crate::config::Account, gateway: &Gateway) -> Sett
 
 /// How the application bound.
 struct Bound {
-    seat: Seat,
+    /// Held for as long as the session lasts.
+    _seat: Seat,
     kind: BindKind,
     version: Version,
 }
@@ -175,6 +176,7 @@ struct Serving<'a> {
     /// Mailbox items an unbinding or closed session can take no more of.
     receiving: bool,
     closed: bool,
+    reloads: watch::Receiver<u64>,
 }
 
 impl<'a> Serving<'a> {
@@ -198,6 +200,7 @@ impl<'a> Serving<'a> {
             answers,
             ask,
             closed: false,
+            reloads: connection.gateway.reloads(),
         }
     }
 
@@ -235,9 +238,22 @@ impl<'a> Serving<'a> {
             // The journal had no room for a batch.
             () = sleep(Duration::from_millis(5)), if held_back => {}
             _ = stop.changed(), if !stopping => {}
+            Ok(()) = self.reloads.changed() => self.reloaded(),
         }
         while let Ok(ack) = self.acks.try_recv() {
             self.acknowledged(ack);
+        }
+    }
+
+    /// The configuration has changed: the account's new rules hold from now on; an account that is gone is unbound.
+    fn reloaded(&mut self) {
+        let settings = self.gateway.settings();
+        match settings.account(self.account.key) {
+            Some(account) if account.config.credential == self.account.config.credential => self.account = account.clone(),
+            _ => {
+                self.receiving = false;
+                self.link.session.unbind(link::now());
+            }
         }
     }
 

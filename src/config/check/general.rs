@@ -129,11 +129,9 @@ pub fn log(section: Section<'_>) -> Log {
         ("trace", LogLevel::Trace),
     ];
     let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
-    let numbers = [("masked", LogNumbers::Masked), ("whole", LogNumbers::Whole)];
     let log = Log {
         level: section.choice("level", LogLevel::Info, &levels),
         format: section.choice("format", LogFormat::Auto, &formats),
-        numbers: section.choice("numbers", LogNumbers::Masked, &numbers),
     };
     section.unknown_keys();
     log

@@ -294,6 +294,15 @@ impl<T> Session<T> {
         true
     }
 
+    /// Server: takes over what the account that binds has settings of its own for. Only before the bind is answered; the role stays.
+    pub fn configure(&mut self, settings: Settings, now: Instant) {
+        if matches!(self.state, State::Open | State::Binding(_)) {
+            self.window = Window::new(settings.window);
+            self.watch = Watch::new(settings.timers, now);
+            self.settings = Settings { role: self.settings.role, ..settings };
+        }
+    }
+
     /// Server: accepts the pending bind, naming ourselves. Returns false when there is none (any more).
     pub fn accept_bind(&mut self, now: Instant, system_id: &[u8]) -> bool {
         let (State::Binding(kind), Role::Smsc, Some(bind)) = (self.state, self.settings.role, self.bind.take()) else {

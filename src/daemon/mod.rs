@@ -1,0 +1,203 @@
+//! The running gateway: start, reload, drain. Spawns the tasks and joins them.
+
+mod listeners;
+mod start;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::config::{self, Fault};
+use crate::control::{Action, ReloadReport};
+use crate::gateway::{Gateway, Settings};
+use crate::metrics::ProcessMetrics;
+use crate::operator::pool::{Housekeeping, Pool};
+use listeners::Listeners;
+pub use start::{StartError, Started, start};
+
+/// How often queues and mailboxes are looked after.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// A gateway that has started.
+pub struct Daemon {
+    pub gateway: Arc<Gateway>,
+    pub pool: Arc<Pool>,
+    file: PathBuf,
+    login_key: [u8; 32],
+    listeners: Listeners,
+    process: ProcessMetrics,
+    actions: mpsc::Receiver<Action>,
+    journal: std::thread::JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
+    control: Option<crate::control::Server>,
+}
+
+impl Daemon {
+    /// Serves until SIGTERM, SIGINT or a drain request, reloading on SIGHUP. Returns when everything is closed and on disk.
+    ///
+    /// # Errors
+    /// When signals cannot be caught.
+    pub async fn run(mut self) -> std::io::Result<()> {
+        let mut hangup = signal(SignalKind::hangup())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let watchdog = tokio::spawn(watchdog());
+        notify(&[sd_notify::NotifyState::Ready]);
+        let drained = loop {
+            tokio::select! {
+                _ = hangup.recv() => drop(self.reload().await),
+                _ = terminate.recv() => break None,
+                _ = interrupt.recv() => break None,
+                action = self.actions.recv() => match action {
+                    Some(Action::Reload(reply)) => {
+                        let report = self.reload().await;
+                        // Whoever asked may have gone.
+                        let _ = reply.send(report);
+                    }
+                    Some(Action::Drain(reply)) => break Some(reply),
+                    None => break None,
+                },
+            }
+        };
+        notify(&[sd_notify::NotifyState::Stopping]);
+        self.stop(drained).await;
+        watchdog.abort();
+        Ok(())
+    }
+
+    /// Reads the configuration file again and takes it into force whole, or refuses it whole.
+    async fn reload(&mut self) -> Result<ReloadReport, Vec<Fault>> {
+        notify(&[sd_notify::NotifyState::Reloading]);
+        let result = self.try_reload().await;
+        match &result {
+            Ok(report) => tracing::info!(needs_restart = ?report.needs_restart, "configuration reloaded"),
+            Err(faults) => {
+                self.process.reload_refused();
+                for fault in faults {
+                    tracing::error!(%fault, "configuration refused; the old one stays in force");
+                }
+            }
+        }
+        notify(&[sd_notify::NotifyState::Ready]);
+        result
+    }
+
+    async fn try_reload(&mut self) -> Result<ReloadReport, Vec<Fault>> {
+        let settings = read_settings(&self.file, &self.gateway, self.login_key).await?;
+        let old = self.gateway.settings();
+        let report = ReloadReport { warnings: settings.config.warnings.clone(), needs_restart: needs_restart(&old.config, &settings.config) };
+        self.listeners.bind_new(&settings.config).await.map_err(|fault| vec![fault])?;
+        settings.directory.remember(&old.directory);
+        self.gateway.swap_settings(settings);
+        let settings = self.gateway.settings();
+        for account in self.gateway.accounts() {
+            account.reconfigure(&settings);
+        }
+        self.pool.apply(&self.gateway);
+        self.listeners.apply(&settings.config).await;
+        self.gateway.announce_reload();
+        self.process.reloaded(self.gateway.clock.now());
+        Ok(report)
+    }
+
+    /// Stops in the order of the journey, so that what was begun can end: applications first, then operators, then the spool. What does
+    /// not end within the configured limit is on disk and goes on after the next start.
+    async fn stop(self, drained: Option<oneshot::Sender<()>>) {
+        let limit = self.gateway.settings().config.daemon.drain;
+        tracing::info!(?limit, "stopping");
+        let orderly = async {
+            self.listeners.stop().await;
+            self.pool.stop().await;
+        };
+        if tokio::time::timeout(limit, orderly).await.is_err() {
+            tracing::warn!("the limit for an orderly stop has passed; what is open goes on after the next start");
+        }
+        for task in &self.tasks {
+            task.abort();
+        }
+        if let Some(reply) = drained {
+            // Whoever asked may have gone.
+            let _ = reply.send(());
+        }
+        if let Some(control) = self.control {
+            control.stop().await;
+        }
+        let journal = self.gateway.journal().cloned();
+        let joined = tokio::task::spawn_blocking(move || {
+            if let Some(journal) = journal {
+                journal.stop();
+            }
+            self.journal.join().is_ok()
+        });
+        if !matches!(joined.await, Ok(true)) {
+            tracing::error!("the journal thread ended badly");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// Loads and resolves the configuration file.
+async fn read_settings(file: &Path, gateway: &Gateway, login_key: [u8; 32]) -> Result<Settings, Vec<Fault>> {
+    let (file, accounts, operators) = (file.to_owned(), gateway.account_names.clone(), gateway.operator_names.clone());
+    let build = move || Settings::build(config::load(&file)?, &accounts, &operators, login_key);
+    // Tables of millions of numbers take a while to read.
+    tokio::task::spawn_blocking(build).await.unwrap_or_else(|error| Err(vec![Fault::error("", 0, "", error.to_string())]))
+}
+
+/// Sections that only a restart takes into force.
+fn needs_restart(old: &config::Config, new: &config::Config) -> Vec<String> {
+    let mut sections = Vec::new();
+    let mut changed = |differs: bool, section: &str| {
+        if differs {
+            sections.push(section.to_owned());
+        }
+    };
+    changed(old.node != new.node, "node");
+    changed(old.spool != new.spool, "spool");
+    changed(old.control != new.control, "control");
+    changed(old.metrics != new.metrics, "metrics");
+    changed(old.log != new.log, "log");
+    changed(old.daemon.workers != new.daemon.workers, "daemon.workers");
+    changed(old.messages.history != new.messages.history, "messages.history");
+    changed(old.limits.hot_messages != new.limits.hot_messages, "limits.hot_messages");
+    sections
+}
+
+/// Tells systemd, when there is one that wants to know.
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    let mut all = state.to_vec();
+    if matches!(state, [sd_notify::NotifyState::Reloading])
+        && let Ok(now) = sd_notify::NotifyState::monotonic_usec_now()
+    {
+        all.push(now);
+    }
+    if let Err(error) = sd_notify::notify(&all) {
+        tracing::warn!(%error, "the service manager cannot be told");
+    }
+}
+
+/// Tells systemd that the runtime is alive, twice per watchdog interval.
+async fn watchdog() {
+    let Some(interval) = sd_notify::watchdog_enabled() else { return };
+    let mut ticks = tokio::time::interval(interval / 2);
+    loop {
+        ticks.tick().await;
+        notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+}
+
+/// Looks after queues and mailboxes for ever.
+async fn housekeeping(gateway: Arc<Gateway>) {
+    let mut operators = Housekeeping::new(gateway.clone());
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        operators.look(HOUSEKEEPING).await;
+        crate::mailbox::look(&gateway).await;
+    }
+}

@@ -1,0 +1,64 @@
+//! Opening the spool at start: its records make the ledger what it was.
+
+use bytes::Bytes;
+
+use super::SpoolLog;
+use crate::ledger::{Effect, Ledger, Log, Restored, Rules, Turn};
+use crate::message::{MessageId, Timestamp};
+use crate::spool::{Disk, Location, OpenError, Recovery, Settings, Spool};
+
+/// What the start found.
+#[derive(Debug, Clone, Copy)]
+pub struct Opened {
+    pub recovery: Recovery,
+    /// Records that are whole but that this version cannot read.
+    pub unreadable: u64,
+}
+
+/// Opens the spool on `disk` and replays it into `ledger`. The ids given from now on are larger than all that were ever given.
+///
+/// # Errors
+/// Another owner, another format version, or the disk.
+pub fn open<D: Disk>(disk: D, settings: Settings, ledger: &mut Ledger) -> Result<(Spool<D>, Opened), OpenError> {
+    let mut unreadable = 0;
+    let (mut spool, recovery) = Spool::open(disk, settings, &mut |record| {
+        let payload = Bytes::copy_from_slice(record.payload);
+        if ledger.restore(record.kind, MessageId(record.id), record.location, payload, &mut Replay).is_err() {
+            tracing::error!(id = record.id, kind = record.kind, "a spool record cannot be read by this version");
+            unreadable += 1;
+        }
+    })?;
+    for location in ledger.locations() {
+        spool.mark_live(location);
+    }
+    ledger.ids_from(recovery.next_id);
+    Ok((spool, Opened { recovery, unreadable }))
+}
+
+/// Hands everything that waits to `deliver`, in the order of acceptance. To be called once, after [`open`].
+pub fn resume<D: Disk, R: Rules>(
+    spool: &mut Spool<D>,
+    ledger: &mut Ledger,
+    rules: &R,
+    now: Timestamp,
+    deliver: impl FnMut(&mut Vec<Effect>),
+) -> Restored {
+    let mut broken = false;
+    let mut log = SpoolLog::new(spool, &mut broken);
+    let mut effects = Vec::new();
+    ledger.resume(&mut Turn { now, log: &mut log, rules, effects: &mut effects }, deliver)
+}
+
+/// While records are replayed nothing is written, and liveness is told when all have been seen.
+struct Replay;
+
+impl Log for Replay {
+    fn append_full(&mut self, _: u8, _: MessageId, _: &[u8]) -> Location {
+        Location::default()
+    }
+    fn append_change(&mut self, _: u8, _: MessageId, _: &[u8]) {}
+    fn release(&mut self, _: Location) {}
+    fn read(&mut self, _: Location) -> Option<(u8, Bytes)> {
+        None
+    }
+}
