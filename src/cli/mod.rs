@@ -1,7 +1,12 @@
 //! One file per command.
 
 pub mod check;
+pub mod ctl;
+pub mod demo;
 pub mod hash_password;
+pub mod load;
 pub mod route;
 pub mod serve;
+pub mod send;
+pub mod simulate;
 pub mod split;

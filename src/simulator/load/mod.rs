@@ -1,0 +1,254 @@
+//! A load generator: many binds that submit as fast as their windows allow, or at a fixed rate, and account for every message.
+//!
+//! Each message has a tag, a number its text begins with, by which the operators' log can be joined with the list of what was
+//! accepted. With a fixed rate latency counts from the moment a message should have left, so that a stall is seen by all the
+//! messages it delays.
+
+mod client;
+mod messages;
+mod receipts;
+mod report;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Barrier, watch};
+use tokio::task::JoinSet;
+
+pub use client::{ClientError, bind, part};
+pub use messages::{Messages, of_length, tagged};
+pub use report::{Quantiles, Report};
+
+use super::{Histogram, LineFile};
+use crate::link::now;
+use crate::message::Address;
+use client::Client;
+use receipts::Receipts;
+
+/// What a load run does.
+#[derive(Debug, Clone)]
+pub struct LoadSettings {
+    pub host: String,
+    pub port: u16,
+    pub system_id: String,
+    pub password: String,
+    pub binds: usize,
+    /// Unanswered submissions per bind.
+    pub window: usize,
+    pub amount: Amount,
+    /// Messages per second over all binds; `None` sends whenever the window has room.
+    pub rate: Option<f64>,
+    /// See [`tagged`] and [`of_length`].
+    pub text: String,
+    pub source: Address,
+    /// Beginnings of the destinations, at least one.
+    pub prefixes: Vec<String>,
+    /// Ask for receipts, and wait for them.
+    pub receipts: bool,
+    /// The run ends when nothing has moved for this long.
+    pub patience: Duration,
+    /// After this long without a response a message's outcome is unknown.
+    pub response_timeout: Duration,
+    /// Come back after a lost connection, and send again what was unanswered.
+    pub reconnect: bool,
+    /// Gets a line `tag,message_id` per accepted message; the caller flushes it.
+    pub accepted: Option<Arc<LineFile>>,
+}
+
+/// How long a load run sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    Messages(u64),
+    Time(Duration),
+}
+
+/// What has happened so far, over all binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Totals {
+    /// Messages sent, each counted once.
+    pub sent: u64,
+    /// Submissions repeated after a lost connection or response.
+    pub resent: u64,
+    pub accepted: u64,
+    pub refused: u64,
+    /// Messages whose outcome is unknown.
+    pub lost: u64,
+    /// Accepted messages whose receipt has come.
+    pub receipts: u64,
+    /// ... and said DELIVRD.
+    pub delivered: u64,
+    /// Further receipts for the same message.
+    pub duplicate_receipts: u64,
+    /// Receipts for an id that no response had given when they came.
+    pub unknown_receipts: u64,
+    /// ... which a later response did give; these count in `receipts` too.
+    pub early_receipts: u64,
+    /// Mobile-originated messages.
+    pub mo: u64,
+    /// Successful binds, reconnects included.
+    pub binds: u64,
+}
+
+impl Totals {
+    fn add(&mut self, other: &Totals) {
+        self.sent += other.sent;
+        self.resent += other.resent;
+        self.accepted += other.accepted;
+        self.refused += other.refused;
+        self.lost += other.lost;
+        self.receipts += other.receipts;
+        self.delivered += other.delivered;
+        self.duplicate_receipts += other.duplicate_receipts;
+        self.unknown_receipts += other.unknown_receipts;
+        self.early_receipts += other.early_receipts;
+        self.mo += other.mo;
+        self.binds += other.binds;
+    }
+
+    /// Messages whose outcome is known, or known to stay unknown.
+    fn decided(&self) -> u64 {
+        self.accepted + self.refused + self.lost
+    }
+}
+
+/// What the clients of one run share.
+struct Run {
+    settings: LoadSettings,
+    next_tag: AtomicU64,
+    /// No new messages after this tag.
+    last_tag: u64,
+    sending: AtomicBool,
+    totals: watch::Sender<Totals>,
+    receipts: Receipts,
+    /// All clients begin together, once all are bound.
+    start: Barrier,
+    finish: watch::Sender<bool>,
+}
+
+impl Run {
+    /// Takes up to `count` new tags.
+    fn claim(&self, count: usize) -> Range<u64> {
+        if count == 0 || !self.sending.load(Ordering::Relaxed) {
+            return 0..0;
+        }
+        let first = self.next_tag.fetch_add(count as u64, Ordering::AcqRel);
+        let end = first.saturating_add(count as u64).min(self.last_tag + 1);
+        if end > self.last_tag {
+            self.sending.store(false, Ordering::Relaxed);
+        }
+        first..end.max(first)
+    }
+
+    /// Messages begun.
+    fn claimed(&self) -> u64 {
+        self.next_tag.load(Ordering::Acquire).min(self.last_tag + 1) - 1
+    }
+
+    /// Is there nothing left to wait for?
+    fn is_complete(&self, totals: &Totals) -> bool {
+        !self.sending.load(Ordering::Relaxed)
+            && totals.decided() == self.claimed()
+            && (!self.settings.receipts || totals.receipts == totals.accepted)
+    }
+}
+
+/// What one client has measured.
+#[derive(Debug, Default)]
+struct Measured {
+    responses: Histogram,
+    receipts: Histogram,
+    /// How late messages left after the moment the rate had set for them.
+    lateness: Histogram,
+    /// Counts by `command_status`.
+    refusals: std::collections::BTreeMap<u32, u64>,
+    last_response: Option<Instant>,
+}
+
+/// Runs the load to its end. `watcher` is called every second.
+///
+/// # Errors
+/// A client could not connect or bind, and is not to try again.
+pub async fn run(settings: LoadSettings, mut watcher: impl FnMut(&Totals)) -> Result<Report, ClientError> {
+    let run = Arc::new(Run {
+        next_tag: AtomicU64::new(1),
+        last_tag: match settings.amount {
+            Amount::Messages(count) => count,
+            Amount::Time(_) => u64::MAX - 1,
+        },
+        sending: AtomicBool::new(true),
+        totals: watch::Sender::new(Totals::default()),
+        receipts: Receipts::new(),
+        start: Barrier::new(settings.binds + 1),
+        finish: watch::Sender::new(false),
+        settings,
+    });
+    let mut clients = JoinSet::new();
+    for index in 0..run.settings.binds {
+        clients.spawn(Client::new(Arc::clone(&run), index).run());
+    }
+    let mut measured = Vec::new();
+    loop {
+        tokio::select! {
+            _ = run.start.wait() => break,
+            Some(ended) = clients.join_next() => measured.push(finished(ended)?),
+        }
+    }
+    let started = now();
+    supervise(&run, started, &mut clients, &mut measured, &mut watcher).await?;
+    run.finish.send_replace(true);
+    while let Some(ended) = clients.join_next().await {
+        measured.push(finished(ended)?);
+    }
+    let totals = *run.totals.borrow();
+    Ok(Report::new(&run.settings, totals, started, &measured))
+}
+
+/// Watches until everything is done, nothing moves any more, or no client is left.
+async fn supervise(
+    run: &Run,
+    started: Instant,
+    clients: &mut JoinSet<Result<Measured, ClientError>>,
+    measured: &mut Vec<Measured>,
+    watcher: &mut impl FnMut(&Totals),
+) -> Result<(), ClientError> {
+    let mut ticks = tokio::time::interval(Duration::from_millis(10));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut last = (*run.totals.borrow(), started);
+    let mut next_look = started + Duration::from_secs(1);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            ended = clients.join_next() => match ended {
+                Some(ended) => measured.push(finished(ended)?),
+                None => return Ok(()),
+            },
+        }
+        let at = now();
+        if let Amount::Time(time) = run.settings.amount
+            && at >= started + time
+        {
+            run.sending.store(false, Ordering::Relaxed);
+        }
+        let totals = *run.totals.borrow();
+        if totals != last.0 {
+            last = (totals, at);
+        }
+        if at >= next_look {
+            watcher(&totals);
+            next_look += Duration::from_secs(1);
+        }
+        let given_up = at >= last.1 + run.settings.patience;
+        if run.is_complete(&totals) || given_up {
+            return Ok(());
+        }
+    }
+}
+
+/// A client's task neither panics nor is aborted while the run lasts; if it were, the runtime is ending.
+fn finished(
+    ended: Result<Result<Measured, ClientError>, tokio::task::JoinError>,
+) -> Result<Measured, ClientError> {
+    ended.unwrap_or_else(|error| Err(ClientError::Task(error)))
+}
