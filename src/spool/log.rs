@@ -215,7 +215,7 @@ impl<D: Disk> Spool<D> {
         written.map_or(Ok(()), |number| self.sync(number))
     }
 
-    fn file(&self, number: u32) -> io::Result<&D::File> {
+    pub(super) fn file(&self, number: u32) -> io::Result<&D::File> {
         let segment = self.files.get(&number).ok_or_else(|| io::Error::other("a segment has no file"))?;
         Ok(&segment.file)
     }

@@ -49,13 +49,19 @@ impl<D: Disk> Spool<D> {
         spool.next_id = headers.iter().map(|header| header.next_id).max().unwrap_or(1).max(1);
         spool.next_file = candidates.iter().filter_map(|candidate| file_number(&candidate.file.name)).max().map_or(1, |n| n + 1);
         let log = recovery::chain(&headers);
-        spool.next_segment = headers.iter().map(|header| header.number).max().unwrap_or(0) + 1;
+        let newest = headers.iter().map(|header| header.number).max().unwrap_or(0);
+        spool.next_segment = newest + 1;
 
         let mut recovery = Recovery::default();
         let mut bytes = Vec::new();
         for extent in log {
             match take_segment(&spool.disk, &mut candidates, extent, &mut bytes)? {
-                Some(file) => spool.recover_segment(extent, file, &bytes, visitor, &mut recovery)?,
+                Some(file) => {
+                    spool.recover_segment(extent, file, &bytes, visitor, &mut recovery)?;
+                    if extent.number == newest {
+                        spool.make_durable(extent.number, &bytes)?;
+                    }
+                }
                 None => recovery.missing_segments += 1,
             }
         }
@@ -130,6 +136,18 @@ impl<D: Disk> Spool<D> {
         recovery.damaged_bytes += missing;
         self.accounts.set_durable_end(number, end.unwrap_or(valid_end));
         Ok(())
+    }
+
+    /// Writes the newest segment once more as it was read. What the last owner wrote and could not sync may be in the kernel's
+    /// memory only, and count there as clean: without this it would be built upon, and be gone after the next power cut.
+    fn make_durable(&mut self, number: u32, bytes: &[u8]) -> io::Result<()> {
+        let valid = self.accounts.get(number).map_or(0, |segment| segment.end.saturating_sub(RECORDS_AT)) as usize;
+        let file = self.file(number)?;
+        let mut header = vec![0; RECORDS_AT as usize];
+        self.disk.pread(file, 0, &mut header)?;
+        self.disk.pwrite(file, 0, &header)?;
+        self.disk.pwrite(file, u64::from(RECORDS_AT), &bytes[..valid.min(bytes.len())])?;
+        self.disk.fdatasync(file)
     }
 
     /// Decides about the files that are not part of the log: kept for use, removed, or quarantined.

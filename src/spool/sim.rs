@@ -2,7 +2,7 @@
 //!
 //! A write is on the disk for certain once fdatasync has returned for its file. Until then each of its 512-octet sectors may or
 //! may not be there, in any combination, and one may be torn. Names are durable after `sync_dir`. After a failed fdatasync the
-//! writes it was to cover stay uncertain for ever: as with Linux, no later fdatasync covers them.
+//! writes it was to cover stay uncertain: as with Linux, a later fdatasync covers them only when their page was written again.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::disk::Disk;
 
 const SECTOR: usize = 512;
+const PAGE: usize = 4096;
 /// As many uncertain sectors are combined in every way; of more, prefixes and suffixes.
 const ALL_SUBSETS: usize = 8;
 
@@ -340,7 +341,11 @@ impl Disk for SimDisk {
             return result;
         }
         for piece in pieces {
-            write_into(&mut inode.durable, piece.offset, &piece.bytes);
+            // The kernel writes whole pages, with everything in them.
+            let page = piece.offset / PAGE * PAGE;
+            let end = inode.current.len().min(page + PAGE);
+            write_into(&mut inode.durable, page, &inode.current[page..end]);
+            inode.uncertain.retain(|other| other.offset / PAGE * PAGE != page);
         }
         Ok(())
     }

@@ -86,6 +86,21 @@ fn starting_again_and_again_neither_loses_nor_grows_anything() {
     assert_eq!(disk.names().len(), files);
 }
 
+#[test]
+fn what_a_restart_finds_after_a_failed_fdatasync_is_still_there_after_a_power_cut() {
+    let disk = SimDisk::new();
+    let mut journal = Journal::open(&disk);
+    journal.put(1, 1);
+    assert!(journal.commit());
+    journal.put(2, 2);
+    disk.fail(sim::Operation::Sync, 0, 1);
+    assert!(!journal.commit());
+    drop(journal);
+    let again = Journal::open(&disk);
+    assert_eq!(again.committed, Values::from([(1, 1), (2, 2)]));
+    disk.every_crash(&mut |image| again.check(&image));
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Put(u64, u32),
@@ -146,7 +161,7 @@ fn run(disk: &SimDisk, journal: &mut Journal, steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_workloads_with_failures_survive_a_power_cut_at_any_moment(
