@@ -41,8 +41,8 @@ pub mod operator;
 pub mod receipt;
 
 pub mod config;
-pub mod daemon;
 pub mod control;
+pub mod daemon;
 pub mod metrics;
 pub mod simulator;
 

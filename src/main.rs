@@ -44,10 +44,20 @@ fn main() -> ExitCode {
         Command::Ctl(args) => ctl::run(&args),
         Command::Route(args) => route::run(&args),
         Command::Split(args) => split::command(&args),
-        Command::Send(args) => send::run(&args),
-        Command::Load(args) => load::run(&args),
-        Command::Simulate(args) => simulate::run(&args),
-        Command::Demo(args) => demo::run(&args),
         Command::HashPassword(args) => hash_password::run(&args),
+        Command::Send(args) => block_on(send::run(args, ctl::describe)),
+        Command::Load(args) => block_on(load::run(args)),
+        Command::Simulate(args) => block_on(simulate::run(args)),
+        Command::Demo(args) => block_on(demo::run(&args)),
+    }
+}
+
+fn block_on(command: impl Future<Output = ExitCode>) -> ExitCode {
+    match serve::runtime(None) {
+        Ok(runtime) => runtime.block_on(command),
+        Err(error) => {
+            eprintln!("smppgw: the runtime cannot be started: {error}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -250,7 +250,8 @@ impl<P> Queue<P> {
 
     /// Takes the first `count` out, payload or not.
     pub fn take_oldest(&mut self, count: usize) -> Vec<Item<P>> {
-        let mut ids: Vec<MessageId> = self.lanes.iter().flat_map(|l| l.accounts.values()).flat_map(|l| &l.items).map(|i| i.id).collect();
+        let mut ids: Vec<MessageId> =
+            self.lanes.iter().flat_map(|l| l.accounts.values()).flat_map(|l| &l.items).map(|i| i.id).collect();
         if count == 0 || ids.is_empty() {
             return Vec::new();
         }

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::config::Fault;
+use crate::gateway::Settings;
 
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
@@ -53,12 +55,20 @@ pub fn report(file: &Path, faults: &[Fault]) -> String {
     report
 }
 
-/// The faults of a configuration file by itself: what [`run`] is called with when nothing else is to be checked.
-pub fn faults_of_config(file: &Path) -> Vec<Fault> {
-    match crate::config::load(file) {
-        Ok(config) => config.warnings,
+/// Every fault of a configuration file and of the tables and certificates it names: what [`run`] is called with.
+pub fn faults_of(file: &Path) -> Vec<Fault> {
+    match settings_of(file) {
+        Ok(settings) => settings.config.warnings,
         Err(faults) => faults,
     }
+}
+
+/// The configuration as the daemon would take it into force.
+///
+/// # Errors
+/// Every fault, as the daemon would refuse it.
+pub fn settings_of(file: &Path) -> Result<Settings, Vec<Fault>> {
+    Settings::build(crate::config::load(file)?, &Arc::default(), &Arc::default(), [0; 32])
 }
 
 #[cfg(test)]

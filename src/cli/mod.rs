@@ -6,7 +6,7 @@ pub mod demo;
 pub mod hash_password;
 pub mod load;
 pub mod route;
-pub mod serve;
 pub mod send;
+pub mod serve;
 pub mod simulate;
 pub mod split;

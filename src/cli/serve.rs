@@ -75,7 +75,8 @@ pub fn log_to_stderr(config: &Config) {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).with_target(false);
     // A subscriber that is set already (several gateways in one process) stays.
     let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
 }

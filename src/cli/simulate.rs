@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::simulator::smsc::{Answer, IdForm, MoSource, ReceiptForm, ReceiptId};
+use crate::receipt::ReceiptId;
+use crate::simulator::smsc::{Answer, IdForm, MoSource, ReceiptForm};
 use crate::simulator::{Behaviour, Counts, LineFile, Mo, Smsc, SmscSettings, address};
 use crate::smpp::CommandStatus;
-use crate::text::decode::data_coding;
 use crate::text::Body;
+use crate::text::decode::data_coding;
 
 /// How often the log reaches its file.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -22,8 +23,13 @@ const FLUSH_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
     /// An operator as NAME=ADDRESS:PORT; repeat it, or separate several by commas.
-    #[arg(long = "operators", alias = "listen", value_name = "NAME=ADDRESS", value_delimiter = ',',
-          default_value = "operator=127.0.0.1:2776")]
+    #[arg(
+        long = "operators",
+        alias = "listen",
+        value_name = "NAME=ADDRESS",
+        value_delimiter = ',',
+        default_value = "operator=127.0.0.1:2776"
+    )]
     operators: Vec<OperatorAddress>,
     /// The only system_id that may bind; without it anybody may.
     #[arg(long, requires = "password")]

@@ -1,6 +1,7 @@
 //! `smppgw split`: encoding, septets and part boundaries of a text, without sending anything.
 
 use std::io::{self, Read, Write};
+use std::process::ExitCode;
 
 use crate::text::LongMessages;
 use crate::text::explain::{Explanation, explain};
@@ -40,6 +41,19 @@ fn long_messages(name: &str) -> Result<LongMessages, String> {
 
     let name: StrDeserializer<'_, Error> = name.into_deserializer();
     LongMessages::deserialize(name).map_err(|error| error.to_string())
+}
+
+/// Reads the text and explains it. Exit code 1 when it cannot be read or carried.
+pub fn command(args: &SplitArgs) -> ExitCode {
+    let text = args.read_text(&mut io::stdin());
+    let done = text.and_then(|text| run(&text, args.long_messages, args.json, &mut io::stdout()));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("smppgw split: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Prints the explanation; a text that no number of parts can carry is an error.

@@ -89,7 +89,10 @@ impl Daemon {
     async fn try_reload(&mut self) -> Result<ReloadReport, Vec<Fault>> {
         let settings = read_settings(&self.file, &self.gateway, self.login_key).await?;
         let old = self.gateway.settings();
-        let report = ReloadReport { warnings: settings.config.warnings.clone(), needs_restart: needs_restart(&old.config, &settings.config) };
+        let report = ReloadReport {
+            warnings: settings.config.warnings.clone(),
+            needs_restart: needs_restart(&old.config, &settings.config),
+        };
         self.listeners.bind_new(&settings.config).await.map_err(|fault| vec![fault])?;
         settings.directory.remember(&old.directory);
         self.gateway.swap_settings(settings);

@@ -9,7 +9,7 @@ pub use state::State;
 pub use text::Receipt;
 
 /// How an operator's receipts write the id its responses gave (the `receipt_id` setting).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptId {
     /// The same characters.

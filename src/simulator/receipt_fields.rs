@@ -58,8 +58,7 @@ mod tests {
         tlv::put_string(&mut tlvs, TlvTag::ReceiptedMessageId, b"12ab");
         tlv::put(&mut tlvs, TlvTag::MessageState, &[2]);
         let text = b"id:4779 stat:UNDELIV";
-        let message =
-            MessageView { esm_class: 0x04, short_message: text, tlvs: Tlvs::encoded(&tlvs), ..MessageView::default() };
+        let message = MessageView { esm_class: 0x04, short_message: text, tlvs: Tlvs::encoded(&tlvs), ..MessageView::default() };
         assert!(ReceiptFields::of(&message).is_some_and(|fields| fields.message_id == b"12ab" && fields.is_delivered()));
     }
 

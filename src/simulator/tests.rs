@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::load::{self, Amount, LoadSettings, Report};
-use super::smsc::{Answer, IdForm, MoSource, ReceiptForm, ReceiptId};
+use super::smsc::{Answer, IdForm, MoSource, ReceiptForm};
 use super::{Behaviour, LineFile, Mo, Smsc, SmscSettings, address};
+use crate::receipt::ReceiptId;
 use crate::smpp::CommandStatus;
 
 /// An operator that reports at once, so that tests do not wait.
@@ -119,10 +120,8 @@ async fn a_receipt_before_its_response_is_matched_by_the_response() {
 
 #[tokio::test]
 async fn refusals_are_told_apart_by_status_in_the_fractions_set() {
-    let answers = vec![
-        (Answer::Status(CommandStatus::EsmeRinvdstadr), 0.25),
-        (Answer::Status(CommandStatus::EsmeRthrottled), 0.25),
-    ];
+    let answers =
+        vec![(Answer::Status(CommandStatus::EsmeRinvdstadr), 0.25), (Answer::Status(CommandStatus::EsmeRthrottled), 0.25)];
     let smsc = operator(Behaviour { answers, ..prompt() }).await;
     let report = run(load_of(1000, &smsc)).await;
     let refused = |code: &str| report.refusals.get(code).copied().unwrap_or_default();

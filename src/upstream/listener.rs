@@ -124,12 +124,8 @@ fn accept(
         return;
     };
     gateway.listener_metrics.accepted.increment(1);
-    let connection = Connection {
-        gateway,
-        peer: peer.ip().to_canonical(),
-        listener: name.clone(),
-        verifying: shared.verifying.clone(),
-    };
+    let connection =
+        Connection { gateway, peer: peer.ip().to_canonical(), listener: name.clone(), verifying: shared.verifying.clone() };
     let stop = stop.clone();
     sessions.spawn(async move {
         let _place = place;

@@ -23,7 +23,9 @@ use crate::message::{Job, Mail, MailKind, MessageId};
 use crate::operator::outcome::classify;
 use crate::queue::Item;
 use crate::smpp::status::name;
-use crate::smpp::{BindKind, BindView, CommandId, CommandStatus, Event, Frame, Role, Session, Settings, Strictness, Ticket, Version};
+use crate::smpp::{
+    BindKind, BindView, CommandId, CommandStatus, Event, Frame, Role, Session, Settings, Strictness, Ticket, Version,
+};
 
 /// Batches that may wait for the journal at once.
 const OPEN_BATCHES: usize = 64;
@@ -56,7 +58,11 @@ impl Connection {
     }
 
     /// Waits for a bind and decides on it; `None` when the connection ended without one.
-    async fn login(&self, link: &mut Link<Item<Mail>>, stop: &mut watch::Receiver<bool>) -> Option<(Arc<AccountSettings>, Bound)> {
+    async fn login(
+        &self,
+        link: &mut Link<Item<Mail>>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<(Arc<AccountSettings>, Bound)> {
         loop {
             match link.session.poll_event() {
                 Some(Event::Bind(frame)) => {

@@ -116,9 +116,7 @@ mod tests {
     #[test]
     fn every_message_has_its_own_destination_and_tag() {
         let mut messages = messages(&tagged("Moi"));
-        for (tag, destination, text) in
-            [(4, "358400000004", "0000000004 Moi"), (12_345_679, "358502345679", "0012345679 Moi")]
-        {
+        for (tag, destination, text) in [(4, "358400000004", "0000000004 Moi"), (12_345_679, "358502345679", "0012345679 Moi")] {
             read(&mut messages, tag, |message| {
                 assert_eq!(message.destination.digits, destination.as_bytes());
                 assert_eq!(message.short_message, text.as_bytes());

@@ -247,8 +247,6 @@ async fn supervise(
 }
 
 /// A client's task neither panics nor is aborted while the run lasts; if it were, the runtime is ending.
-fn finished(
-    ended: Result<Result<Measured, ClientError>, tokio::task::JoinError>,
-) -> Result<Measured, ClientError> {
+fn finished(ended: Result<Result<Measured, ClientError>, tokio::task::JoinError>) -> Result<Measured, ClientError> {
     ended.unwrap_or_else(|error| Err(ClientError::Task(error)))
 }

@@ -84,7 +84,11 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let totals = &self.totals;
-        writeln!(f, "accepted   {} of {} in {:.2} s: {:.0} messages/s", totals.accepted, totals.sent, self.seconds, self.per_second)?;
+        writeln!(
+            f,
+            "accepted   {} of {} in {:.2} s: {:.0} messages/s",
+            totals.accepted, totals.sent, self.seconds, self.per_second
+        )?;
         for (code, count) in &self.refusals {
             let known = u32::from_str_radix(code.trim_start_matches("0x"), 16).unwrap_or_default();
             writeln!(f, "refused    {count} with {} {code}", status::name(CommandStatus::from(known)))?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use super::message_id::{IdForm, ReceiptId};
+use super::message_id::IdForm;
+use crate::receipt::ReceiptId;
 use crate::smpp::CommandStatus;
 
 /// How an operator behaves. The default is a good one: everything accepted at once, delivered and reported 50 ms later.

@@ -170,11 +170,7 @@ impl Bind {
                 unanswered.into_iter().for_each(|delivery| self.send_again(at, delivery));
                 self.leave();
             }
-            Event::Bound { .. }
-            | Event::BindRefused(_)
-            | Event::LateResponse(_)
-            | Event::Unbinding
-            | Event::Fault(_) => {}
+            Event::Bound { .. } | Event::BindRefused(_) | Event::LateResponse(_) | Event::Unbinding | Event::Fault(_) => {}
         }
     }
 

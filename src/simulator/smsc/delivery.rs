@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use super::behaviour::ReceiptForm;
 use super::message_id::IdText;
 use crate::message::{Address, Timestamp};
-use crate::receipt::write::{self, ReceiptText};
 use crate::receipt::State;
+use crate::receipt::write::{self, ReceiptText};
 use crate::smpp::{AddressView, CommandId, MessageView, TlvTag, Tlvs, encode, tlv};
 
 /// A message from a handset.

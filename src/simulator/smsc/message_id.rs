@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use smallvec::SmallVec;
 
+use crate::receipt::ReceiptId;
+
 /// How an operator writes its message ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum IdForm {
@@ -14,18 +16,6 @@ pub enum IdForm {
     /// Decimal with leading zeros, twenty digits.
     Padded,
     Uuid,
-}
-
-/// How the receipt writes the id that the response gave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum ReceiptId {
-    /// The same characters.
-    #[default]
-    Same,
-    /// The number in upper-case hexadecimal.
-    Hex,
-    /// The number in decimal.
-    Dec,
 }
 
 /// An id as characters; none is longer than a UUID.

@@ -22,7 +22,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 pub use behaviour::{Answer, Behaviour, ReceiptForm};
 pub use delivery::Mo;
-pub use message_id::{IdForm, ReceiptId};
+pub use message_id::IdForm;
 pub use record::Record;
 
 use super::LineFile;

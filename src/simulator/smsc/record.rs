@@ -55,13 +55,7 @@ impl Record {
 ///
 /// `id` is decimal, `status` hexadecimal or `silent`; the fourth-last field is `-` for unsplit messages; `tag` is the digits
 /// the text begins with, or `-`; `checksum` is the CRC-32 of the text as sent.
-pub(super) fn write_line(
-    out: &mut Vec<u8>,
-    operator: &str,
-    message: &MessageView<'_>,
-    id: &[u8],
-    status: Option<CommandStatus>,
-) {
+pub(super) fn write_line(out: &mut Vec<u8>, operator: &str, message: &MessageView<'_>, id: &[u8], status: Option<CommandStatus>) {
     let text = message.message_text().unwrap_or_default();
     out.extend_from_slice(operator.as_bytes());
     out.push(b',');
