@@ -52,14 +52,13 @@ impl Daemon {
                 _ = hangup.recv() => drop(self.reload().await),
                 _ = terminate.recv() => break None,
                 _ = interrupt.recv() => break None,
-                action = self.actions.recv() => match action {
-                    Some(Action::Reload(reply)) => {
+                Some(action) = self.actions.recv() => match action {
+                    Action::Reload(reply) => {
                         let report = self.reload().await;
                         // Whoever asked may have gone.
                         let _ = reply.send(report);
                     }
-                    Some(Action::Drain(reply)) => break Some(reply),
-                    None => break None,
+                    Action::Drain(reply) => break Some(reply),
                 },
             }
         };

@@ -1,0 +1,177 @@
+//! The real daemon as a child process, for tests of whole stories.
+#![allow(dead_code)] // each test program uses its own part
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long any single step of a story may take before the test fails. Nothing is measured by it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `smppgw serve` with its folder.
+pub struct Daemon {
+    child: Child,
+    log: Receiver<String>,
+    seen: Vec<String>,
+    pub dir: PathBuf,
+    pub config: PathBuf,
+    _owned: Option<TempDir>,
+}
+
+/// A port nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+impl Daemon {
+    /// Writes `config` into a new folder and starts the daemon with it; returns when it is ready (sd_notify READY=1).
+    pub fn start(config: &str) -> Daemon {
+        let dir = TempDir::new().expect("a folder");
+        let path = dir.path().to_owned();
+        Self::start_in(&path, config, Some(dir))
+    }
+
+    /// As [`Daemon::start`], in a folder that outlives the daemon: for restarts.
+    pub fn start_in(dir: &Path, config: &str, owned: Option<TempDir>) -> Daemon {
+        let file = dir.join("smppgw.toml");
+        std::fs::write(&file, config).expect("the configuration");
+        let notify = dir.join("notify.sock");
+        // A former daemon's socket.
+        let _ = std::fs::remove_file(&notify);
+        let ready = UnixDatagram::bind(&notify).expect("the notify socket");
+        ready.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_smppgw"))
+            .args(["serve", "--config"])
+            .arg(&file)
+            .env("NOTIFY_SOCKET", &notify)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the daemon starts");
+        let (sender, log) = channel();
+        let stderr = child.stderr.take().expect("its log");
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut daemon = Daemon { child, log, seen: Vec::new(), dir: dir.to_owned(), config: file, _owned: owned };
+        daemon.await_ready(&ready);
+        daemon
+    }
+
+    fn await_ready(&mut self, ready: &UnixDatagram) {
+        let mut message = [0; 512];
+        loop {
+            match ready.recv(&mut message) {
+                Ok(length) if String::from_utf8_lossy(&message[..length]).contains("READY=1") => return,
+                Ok(_) => {}
+                Err(error) => panic!("the daemon is not ready: {error}\n{}", self.log_so_far()),
+            }
+        }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything logged so far.
+    pub fn log_so_far(&mut self) -> String {
+        self.seen.extend(self.log.try_iter());
+        self.seen.join("\n")
+    }
+
+    /// Waits for a log line that contains `text`.
+    pub fn wait_for_log(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        self.seen.extend(self.log.try_iter());
+        while !self.seen.iter().any(|line| line.contains(text)) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.log.recv_timeout(left) {
+                Ok(line) => self.seen.push(line),
+                Err(_) => panic!("no log line with {text:?} in\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("the daemon takes a signal");
+    }
+
+    /// SIGKILL, as in a crash.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the daemon is killed");
+        self.child.wait().expect("the daemon has ended");
+    }
+
+    /// SIGTERM; waits for the end and returns whether it was a good one.
+    pub fn stop(mut self) -> bool {
+        self.signal(rustix::process::Signal::TERM);
+        self.child.wait().expect("the daemon has ended").success()
+    }
+
+    /// Runs `smppgw` with arguments and returns its standard output; fails the test when the command fails.
+    pub fn smppgw(&self, arguments: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_smppgw")).args(arguments).output().expect("smppgw runs");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "smppgw {arguments:?}: {}\n{out}\n{err}", output.status);
+        out.into_owned()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already ended in most stories.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A small configuration: one listener, one account `app`/`secret`, operators at the given ports, everything to the first.
+pub fn config(port: u16, operators: &[(&str, u16)]) -> String {
+    let mut text = format!(
+        r#"
+[node]
+name = "t1"
+data_dir = "data"
+[spool]
+segment_size = "4MiB"
+max_size = "2GiB"
+disk_reserve = "16MiB"
+[control]
+socket = "control.sock"
+[metrics]
+listen = ""
+[log]
+format = "text"
+[[listener]]
+name = "plain"
+address = "127.0.0.1:{port}"
+[[account]]
+system_id = "app"
+password = "secret"
+country = "FI"
+binds = 64
+[[route]]
+prefix = [""]
+operators = [{}]
+"#,
+        operators.iter().map(|(name, _)| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+    );
+    for (name, port) in operators {
+        text.push_str(&format!(
+            "[[operator]]\nname = \"{name}\"\nwindow = 100\nreconnect = {{ min = \"100ms\", max = \"1s\" }}\n\
+             [[operator.bind]]\naddress = \"127.0.0.1:{port}\"\nsystem_id = \"gw\"\npassword = \"pw\"\ncount = 2\n"
+        ));
+    }
+    text
+}
