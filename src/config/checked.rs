@@ -98,8 +98,6 @@ pub struct Spool {
     pub max_size: u64,
     /// ... or when less than this is free on the file system.
     pub disk_reserve: u64,
-    /// Segments kept ready for the next roll-over.
-    pub spare_segments: u32,
 }
 
 /// `[control]`: the unix socket.

@@ -42,7 +42,6 @@ pub const ALPHANUMERIC: usize = 11;
 pub const SEGMENT_SIZE: RangeInclusive<u64> = MIB..=GIB;
 pub const SPOOL_SIZE: RangeInclusive<u64> = 8 * MIB..=64 * TIB;
 pub const DISK_RESERVE: RangeInclusive<u64> = 0..=TIB;
-pub const SPARE_SEGMENTS: RangeInclusive<u64> = 0..=64;
 /// Fewer segments than this leave no room to free one.
 pub const SEGMENTS_MIN: u64 = 4;
 
@@ -96,7 +95,6 @@ pub mod default {
     pub const SEGMENT_SIZE: u64 = 64 * MIB;
     pub const SPOOL_SIZE: u64 = 20 * GIB;
     pub const DISK_RESERVE: u64 = GIB;
-    pub const SPARE_SEGMENTS: u64 = 2;
     pub const CONNECTIONS: u64 = 4096;
     pub const CONNECTIONS_PER_ADDRESS: u64 = 256;
     pub const PDU_SIZE: u64 = 64 * KIB;
@@ -127,8 +125,8 @@ pub mod default {
 const _: () = {
     assert!(ACCOUNTS < u16::MAX as usize);
     assert!(OPERATORS < u16::MAX as usize);
+    assert!(default::SPOOL_SIZE >= SEGMENTS_MIN * default::SEGMENT_SIZE);
     assert!(*SPOOL_SIZE.start() >= SEGMENTS_MIN * *SEGMENT_SIZE.start());
-    assert!(default::SPOOL_SIZE >= (SEGMENTS_MIN + default::SPARE_SEGMENTS) * default::SEGMENT_SIZE);
     assert!(*SEGMENT_SIZE.end() <= u32::MAX as u64);
     // A record (a PDU and its envelope) must fit in the smallest segment, and a segment in 32-bit offsets.
     assert!(2 * default::PDU_SIZE <= *SEGMENT_SIZE.start());

@@ -22,9 +22,8 @@ pub fn spool(section: Section<'_>) -> Spool {
         segment_size: section.size("segment_size", default::SEGMENT_SIZE, limit::SEGMENT_SIZE),
         max_size: section.size("max_size", default::SPOOL_SIZE, limit::SPOOL_SIZE),
         disk_reserve: section.size("disk_reserve", default::DISK_RESERVE, limit::DISK_RESERVE),
-        spare_segments: section.count("spare_segments", default::SPARE_SEGMENTS, limit::SPARE_SEGMENTS) as u32,
     };
-    let least = (limit::SEGMENTS_MIN + u64::from(spool.spare_segments)) * spool.segment_size;
+    let least = limit::SEGMENTS_MIN * spool.segment_size;
     if spool.max_size < least {
         let (least, found) = (values::show_size(least), values::show_size(spool.max_size));
         section.error("max_size", format!("expected at least {least} for these segments, found {found}"));
