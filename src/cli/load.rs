@@ -84,10 +84,8 @@ fn yes_or_no(text: &str) -> Result<Answer, String> {
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|rate: &f64| rate.is_finite() && *rate > 0.0)
-        .ok_or_else(|| "expected messages per second".to_owned())
+    let rate = text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= 0.001);
+    rate.ok_or_else(|| "expected messages per second, at least 0.001".to_owned())
 }
 
 /// `HOST:PORT`, an IPv6 address in brackets.

@@ -13,8 +13,8 @@ use crate::simulator::load::{ClientError, bind, part};
 use crate::simulator::{ReceiptFields, address};
 use crate::smpp::view::MessageResponseView;
 use crate::smpp::{
-    AddressView, CommandId, CommandStatus, Event, MessageView, Role, Session, Settings, Strictness, TlvTag, Tlvs, encode, status,
-    tlv,
+    AddressView, BindKind, CommandId, CommandStatus, Event, MessageView, Role, Session, Settings, Strictness, TlvTag, Tlvs,
+    encode, status, tlv,
 };
 use crate::text::Body;
 use crate::text::decode::data_coding;
@@ -141,7 +141,7 @@ async fn connect(args: &SendArgs, password: &str) -> Result<Link<()>, ClientErro
     let (host, port) = &args.host;
     let stream = link::connect(host, *port, None).await.map_err(ClientError::Connect)?;
     let mut link = Link::new(stream, Session::new(Settings::new(Role::Esme), now()));
-    bind(&mut link, args.system_id.as_bytes(), password.as_bytes()).await?;
+    bind(&mut link, BindKind::Transceiver, args.system_id.as_bytes(), password.as_bytes()).await?;
     Ok(link)
 }
 
@@ -241,4 +241,71 @@ impl Exchange<'_> {
 
 fn since(earlier: Instant) -> Duration {
     now().saturating_duration_since(earlier)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::simulator::smsc::Answer;
+    use crate::simulator::{Behaviour, Smsc, SmscSettings};
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: SendArgs,
+    }
+
+    async fn send_to(smsc: &Smsc, more: &[&str]) -> Result<Outcome, SendError> {
+        let host = smsc.address().to_string();
+        let words = ["send", "--to", "+358401234567", "--host", &host].into_iter().chain(more.iter().copied());
+        let command = Command::try_parse_from(words).expect("good arguments");
+        send(&command.args, &|id| Some(format!("{id} by elisa"))).await
+    }
+
+    async fn operator(behaviour: Behaviour) -> Smsc {
+        let settings = SmscSettings { behaviour, keep_records: true, ..SmscSettings::default() };
+        Smsc::start(settings).await.expect("a free port")
+    }
+
+    #[tokio::test]
+    async fn a_delivered_message_is_reported_with_its_id_and_its_way() {
+        let smsc = operator(Behaviour::default()).await;
+        let outcome = send_to(&smsc, &["Moi"]).await.expect("accepted");
+        let records = smsc.records();
+        assert_eq!(outcome.message_id, records[0].id.to_string());
+        assert_eq!(outcome.description, Some(format!("{} by elisa", outcome.message_id)));
+        assert_eq!((outcome.state, records[0].text.as_slice()), (Some(State::Delivered), b"Moi".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn a_receipt_before_the_response_ends_the_wait_too() {
+        let smsc = operator(Behaviour { early_receipt: true, undelivered: 1.0, ..Behaviour::default() }).await;
+        let outcome = send_to(&smsc, &["Moi"]).await.expect("accepted");
+        assert_eq!(outcome.state, Some(State::Undeliverable));
+    }
+
+    #[tokio::test]
+    async fn a_long_text_is_submitted_whole() {
+        let smsc = operator(Behaviour::default()).await;
+        let text = "pitkä viesti ".repeat(40);
+        send_to(&smsc, &["--no-receipt", &text]).await.expect("accepted");
+        assert_eq!(smsc.records()[0].text.len(), 13 * 40);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_by_its_name() {
+        let answers = vec![(Answer::Status(CommandStatus::EsmeRinvdstadr), 1.0)];
+        let smsc = operator(Behaviour { answers, ..Behaviour::default() }).await;
+        let refused = send_to(&smsc, &["Moi"]).await.expect_err("refused");
+        assert_eq!(refused.to_string(), "refused: ESME_RINVDSTADR 0x0B");
+    }
+
+    #[tokio::test]
+    async fn a_receipt_that_does_not_come_in_time_leaves_the_state_open() {
+        let smsc = operator(Behaviour { receipt_delay: Duration::from_secs(60), ..Behaviour::default() }).await;
+        let outcome = send_to(&smsc, &["--timeout", "200ms", "Moi"]).await.expect("accepted");
+        assert_eq!((outcome.state, outcome.message_id.is_empty()), (None, false));
+    }
 }

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use super::load::{self, Amount, LoadSettings, Report};
 use super::smsc::{Answer, IdForm, MoSource, ReceiptForm};
-use super::{Behaviour, LineFile, Mo, Smsc, SmscSettings, address};
+use super::{Behaviour, LineFile, Mo, ReceiptFields, Smsc, SmscSettings, address};
+use crate::link::{self, Link, now};
 use crate::receipt::ReceiptId;
-use crate::smpp::CommandStatus;
+use crate::smpp::{
+    AddressView, BindKind, CommandId, CommandStatus, Event, Frame, MessageView, Role, Session, Settings, Strictness, encode,
+};
 
 /// An operator that reports at once, so that tests do not wait.
 fn prompt() -> Behaviour {
@@ -172,6 +175,69 @@ async fn a_lost_connection_ends_a_run_that_does_not_reconnect() {
     smsc.disconnect();
     let report = load.await.expect("no panic");
     assert_eq!((report.totals.sent, report.totals.lost), (20, 20));
+}
+
+async fn bound(smsc: &Smsc, kind: BindKind) -> Link<()> {
+    let address = smsc.address();
+    let stream = link::connect(&address.ip().to_string(), address.port(), None).await.expect("a connection");
+    let mut link = Link::new(stream, Session::new(Settings::new(Role::Esme), now()));
+    load::bind(&mut link, kind, b"demo", b"demo1234").await.expect("a bind");
+    link
+}
+
+/// Submits one message that asks for a receipt, and waits for the response.
+async fn submit(link: &mut Link<()>) {
+    let destination = AddressView { ton: 1, npi: 1, digits: b"358401234567" };
+    let view = MessageView { destination, registered_delivery: 1, short_message: b"Moi", ..MessageView::default() };
+    let body = |out: &mut bytes::BytesMut| encode::message_body(out, CommandId::SubmitSm, &view);
+    link.session.send(now(), CommandId::SubmitSm, (), body).expect("room in the window");
+    loop {
+        match link.session.poll_event() {
+            Some(Event::Response { status, .. }) => return assert_eq!(status, CommandStatus::EsmeRok),
+            Some(_) => {}
+            None => link.progress().await,
+        }
+    }
+}
+
+async fn next_delivery(link: &mut Link<()>) -> Frame {
+    loop {
+        match link.session.poll_event() {
+            Some(Event::Request(frame)) => return frame,
+            Some(_) => {}
+            None => link.progress().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_receipts_of_a_transmitter_come_to_a_receiver_of_the_same_client() {
+    let smsc = operator(prompt()).await;
+    let mut transmitter = bound(&smsc, BindKind::Transmitter).await;
+    submit(&mut transmitter).await;
+    let mut receiver = bound(&smsc, BindKind::Receiver).await;
+    let frame = next_delivery(&mut receiver).await;
+    let message = MessageView::parse(&frame, Strictness::Strict).expect("a deliver_sm");
+    let id = smsc.records()[0].id.to_string();
+    assert!(ReceiptFields::of(&message).is_some_and(|receipt| receipt.message_id == id.as_bytes()));
+}
+
+#[tokio::test]
+async fn a_receipt_is_sent_until_it_is_acknowledged() {
+    let smsc = operator(prompt()).await;
+    let mut first = bound(&smsc, BindKind::Transceiver).await;
+    submit(&mut first).await;
+    let once = next_delivery(&mut first).await;
+    drop(first);
+    let mut second = bound(&smsc, BindKind::Transceiver).await;
+    let again = next_delivery(&mut second).await;
+    assert_eq!(once.body(), again.body());
+    second.session.respond(now(), again.ticket(), CommandStatus::EsmeRok);
+    let acknowledged = smsc.wait_until(|counts| counts.receipts_acknowledged == 1);
+    tokio::select! {
+        counts = acknowledged => assert_eq!((counts.resent, counts.undelivered()), (1, 0)),
+        _ = async { loop { second.progress().await } } => {}
+    }
 }
 
 #[tokio::test]

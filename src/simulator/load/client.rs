@@ -301,16 +301,19 @@ async fn connect(run: &Run) -> Result<Link<Pending>, ClientError> {
         ..Settings::new(Role::Esme)
     };
     let mut link = Link::new(stream, Session::new(session_settings, now()));
-    bind(&mut link, settings.system_id.as_bytes(), settings.password.as_bytes()).await?;
+    bind(&mut link, BindKind::Transceiver, settings.system_id.as_bytes(), settings.password.as_bytes()).await?;
     Ok(link)
 }
 
-/// Binds as transceiver and waits for the answer.
-pub async fn bind<T>(link: &mut Link<T>, system_id: &[u8], password: &[u8]) -> Result<(), ClientError> {
+/// Binds and waits for the answer.
+///
+/// # Errors
+/// The bind was refused or not answered.
+pub async fn bind<T>(link: &mut Link<T>, kind: BindKind, system_id: &[u8], password: &[u8]) -> Result<(), ClientError> {
     link.session.bind(
         now(),
         &BindView {
-            kind: BindKind::Transceiver,
+            kind,
             system_id,
             password,
             system_type: b"",

@@ -169,7 +169,7 @@ struct Measured {
 /// Runs the load to its end. `watcher` is called every second.
 ///
 /// # Errors
-/// A client could not connect or bind, and is not to try again.
+/// A client could not connect or bind, and is not to try again; or not all could within the patience.
 pub async fn run(settings: LoadSettings, mut watcher: impl FnMut(&Totals)) -> Result<Report, ClientError> {
     let run = Arc::new(Run {
         next_tag: AtomicU64::new(1),
@@ -189,9 +189,11 @@ pub async fn run(settings: LoadSettings, mut watcher: impl FnMut(&Totals)) -> Re
         clients.spawn(Client::new(Arc::clone(&run), index).run());
     }
     let mut measured = Vec::new();
+    let mut patience = std::pin::pin!(tokio::time::sleep(run.settings.patience));
     loop {
         tokio::select! {
             _ = run.start.wait() => break,
+            () = &mut patience => return Err(ClientError::Connect(std::io::ErrorKind::TimedOut.into())),
             Some(ended) = clients.join_next() => measured.push(finished(ended)?),
         }
     }

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_operator_id_status_numbers_and_tag() {
-        assert_eq!(line(&message(b"0000000123 Moi")), "elisa,77,00,SHOP,358401234567,-,0000000123,2ac0cd4c\n");
+        assert_eq!(line(&message(b"0000000123 Moi")), "elisa,77,00,SHOP,358401234567,-,0000000123,2d0469fc\n");
     }
 
     #[test]
