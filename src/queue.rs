@@ -185,6 +185,14 @@ impl<P> Queue<P> {
         fronts.chain(delayed.take(1)).map(|item| item.queued_at).min()
     }
 
+    /// Looks for a message everywhere; with it, when its time comes if it must wait for that.
+    pub fn find(&self, id: MessageId) -> Option<(&Item<P>, Option<Timestamp>)> {
+        let lines = self.lanes.iter().flat_map(|lane| lane.accounts.values());
+        let ready = lines.flat_map(|line| &line.items).map(|item| (item, None));
+        let delayed = self.delayed.iter().map(|Reverse(d)| (&d.item, Some(d.until)));
+        ready.chain(delayed).find(|(item, _)| item.id == id)
+    }
+
     /// Takes the next messages, together at most `parts` parts as `cost` counts them (the last may exceed it).
     pub fn pull(&mut self, now: Timestamp, parts: u32, cost: impl Fn(&P) -> u32) -> Pulled<P> {
         while self.next_due().is_some_and(|until| until <= now) {
