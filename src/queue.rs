@@ -389,6 +389,17 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_found_wherever_it_waits_and_nowhere_once_it_has_left() {
+        let mut queue = Queue::new(100);
+        queue.push(item(1, 1));
+        queue.delay(item(2, 1), Timestamp(50));
+        let when = |id| queue.find(MessageId(id)).map(|(_, not_before)| not_before);
+        assert_eq!((when(1), when(2), when(3)), (Some(None), Some(Some(Timestamp(50))), None));
+        assert_eq!(ids(&queue.pull(Timestamp(0), 9, |_| 1)), [1]);
+        assert!(queue.find(MessageId(1)).is_none());
+    }
+
+    #[test]
     fn a_campaign_does_not_delay_another_account() {
         let mut queue = Queue::new(2_000);
         (0..1_000).for_each(|id| queue.push(item(id, 1)));

@@ -10,11 +10,13 @@ use serde::Deserialize;
 
 use super::views;
 use crate::config::limits;
-use crate::control::Request;
-use crate::control::protocol::{Answer, Refusal};
+use crate::control::protocol::{Answer, Refusal, Reply, Request};
 
 /// Longer than the gateway's own patience with its disk, so that its words arrive. What it is told to do may take any time.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// For what is only good to know.
+const BRIEF_PATIENCE: Duration = Duration::from_secs(2);
 
 /// More than any reply has.
 const MAX_REPLY: u64 = 64 * 1024 * 1024;
@@ -99,13 +101,23 @@ pub fn run(args: &CtlArgs) -> ExitCode {
             return ExitCode::from(UNREACHABLE);
         }
     };
-    match ask(&socket, &Request::from(&args.command)) {
+    let acts = matches!(args.command, Command::Reload | Command::Drain);
+    match ask(&socket, &Request::from(&args.command), (!acts).then_some(PATIENCE)) {
         Ok(line) => show(&line, args.json),
         Err(error) => {
             eprintln!("smppgw ctl: {}", explain(&socket, &error));
             ExitCode::from(UNREACHABLE)
         }
     }
+}
+
+/// What the gateway of this machine says of a message, in one line; `None` when there is no such gateway or it knows nothing of it.
+pub fn describe(id: &str) -> Option<String> {
+    let socket = Path::new(limits::default::CONTROL_SOCKET);
+    let line = ask(socket, &Request::Message { id: id.to_owned() }, Some(BRIEF_PATIENCE)).ok()?;
+    let answer = serde_json::from_str::<Answer>(&line).ok()?;
+    let Reply::Message(message) = &answer.reply else { return None };
+    Some(views::message_line(message, answer.now))
 }
 
 fn show(line: &str, json: bool) -> ExitCode {
@@ -138,10 +150,9 @@ fn render(line: &str, json: bool) -> (String, String, u8) {
 }
 
 /// Sends one request and reads its reply.
-fn ask(socket: &Path, request: &Request) -> io::Result<String> {
+fn ask(socket: &Path, request: &Request, patience: Option<Duration>) -> io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
-    let acts = matches!(request, Request::Reload | Request::Drain);
-    stream.set_read_timeout((!acts).then_some(PATIENCE))?;
+    stream.set_read_timeout(patience)?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
@@ -238,11 +249,11 @@ mod tests {
     fn a_gateway_that_is_not_there_is_explained_with_the_socket_and_what_to_try() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("control.sock");
-        let error = ask(&socket, &Request::Stats).unwrap_err();
+        let error = ask(&socket, &Request::Stats, None).unwrap_err();
         let text = explain(&socket, &error);
         assert!(text.contains("control.sock: ") && text.contains("is smppgw running?"), "{text}");
         drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-        let error = ask(&socket, &Request::Stats).unwrap_err();
+        let error = ask(&socket, &Request::Stats, None).unwrap_err();
         assert!(explain(&socket, &error).contains("smppgw is not running"), "{error}");
     }
 

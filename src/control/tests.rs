@@ -13,9 +13,12 @@ use super::protocol::*;
 use super::{Action, Server};
 use crate::config::{self, Config, Fault};
 use crate::gateway::{Gateway, Settings};
-use crate::ledger::{Ids, Waiting};
+use crate::journal::{self, Batch, Journal};
+use crate::ledger::{Event, Failure, Ids, Ledger, Waiting};
 use crate::message::{AccountKey, MessageId, Names, OperatorKey, test_job};
 use crate::operator::pool::Pool;
+use crate::receipt::State;
+use crate::spool::{self, sim::SimDisk};
 
 fn config(socket: &Path, more: &str) -> Config {
     let text = format!(
@@ -226,6 +229,68 @@ async fn a_message_id_that_is_none_is_explained() {
     let running = Running::start().await;
     let reply = running.ask(json!({"command": "message", "id": "tuesday"})).await;
     assert_eq!(reply["error"], "expected a message id such as gw0000002a");
+}
+
+/// Starts a journal on a simulated disk under the gateway, and has it accept message 42.
+async fn with_journal(running: &Running) -> Arc<crate::message::Job> {
+    let gateway = &running.gateway;
+    let mut ledger = Ledger::new(gateway.ids.clone(), gateway.account_names.clone(), gateway.operator_names.clone(), 100, 100);
+    let settings = spool::Settings { segment_size: 1 << 20, max_size: 16 << 20, disk_reserve: 0 };
+    let (spool, _) = journal::open(SimDisk::new(), settings, &mut ledger).expect("an empty spool");
+    let (journal, _) = Journal::start(spool, ledger, gateway.clone()).expect("a thread");
+    gateway.set_journal(journal);
+    let job = test_job(42, AccountKey(0));
+    record(gateway, Event::Accept(job.clone())).await;
+    job
+}
+
+/// Has an event made durable.
+async fn record(gateway: &Gateway, event: Event) {
+    let (reply, mut acks) = mpsc::channel(1);
+    let batch = Batch { events: vec![event], reply: Some((reply, 1)) };
+    gateway.journal().expect("a journal").submit(batch).expect("room");
+    assert!(acks.recv().await.expect("an answer").statuses.is_empty());
+}
+
+#[tokio::test]
+async fn a_message_is_followed_from_the_queue_to_the_operator_and_to_its_end() {
+    let running = Running::start().await;
+    let job = with_journal(&running).await;
+    let ask = || running.ask(json!({"command": "message", "id": "gw0000002a"}));
+
+    let queued = ask().await;
+    assert_eq!((&queued["state"], &queued["place"]["at"]), (&json!("pending"), &json!("queue")), "{queued}");
+    assert_eq!((&queued["place"]["operator"], &queued["route"]), (&json!("elisa"), &json!(["elisa"])));
+    assert_eq!((&queued["account"], &queued["destination"]), (&json!("shop"), &json!("35840****567")));
+    assert!(!queued.to_string().contains("Moi"), "no text is told");
+
+    let operator = OperatorKey(0);
+    let now = running.gateway.clock.now();
+    assert_eq!(running.gateway.operator(operator).pull(now, 1, |_| 1).items.len(), 1);
+    assert_eq!(ask().await["place"]["at"], "operator");
+
+    let id = smallvec::SmallVec::from_slice(b"0a1b2c3d");
+    record(&running.gateway, Event::Sent { job, operator, part: 0, total: 1, operator_id: id }).await;
+    let sent = ask().await;
+    assert_eq!(sent["place"]["at"], "receipt");
+    assert_eq!(sent["parts"], json!([{"operator": "elisa", "operator_id": "0a1b2c3d", "state": "sent", "error": 0}]));
+
+    let failure = Failure { state: State::Deleted, status: 0 };
+    record(&running.gateway, Event::Failed { id: MessageId(42), operator: None, parts: Some((1, 1)), failure }).await;
+    let known = running.ask(json!({"command": "message", "id": "0000002a"})).await;
+    assert_eq!(known["id"], "gw0000002a", "short ids are understood");
+    let unknown = running.ask(json!({"command": "message", "id": "gw0000002b"})).await;
+    assert!(unknown["error"].as_str().unwrap().starts_with("no message gw0000002b: "), "{unknown}");
+}
+
+#[tokio::test]
+async fn with_a_journal_submits_are_taken_and_the_spool_has_figures() {
+    let running = Running::start().await;
+    with_journal(&running).await;
+    let stats = running.ask(json!({"command": "stats"})).await;
+    assert_eq!((&stats["accepting"], &stats["queued"]), (&json!(true), &json!(1)));
+    assert_eq!(stats["spool"]["live_records"], 1);
+    assert_eq!(running.ask(json!({"command": "receipts"})).await["unmatched"], json!([]));
 }
 
 // What is done.

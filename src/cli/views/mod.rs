@@ -269,6 +269,13 @@ fn message(message: &Message, now: u64) -> String {
     text
 }
 
+/// A message in one line: who may carry it, and where it is.
+pub fn message_line(message: &Message, now: u64) -> String {
+    let route = if message.route.is_empty() { "-".to_owned() } else { names(&message.route) };
+    let place = place(&message.place, now);
+    format!("route    {route}; {}", if place.is_empty() { &message.state } else { &place })
+}
+
 fn place(place: &Place, now: u64) -> String {
     match place {
         Place::Queue { operator, since, attempts, not_before } => {

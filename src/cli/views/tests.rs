@@ -275,7 +275,9 @@ PART  STATE    OPERATOR  OPERATOR'S ID  ERROR
    1  sent     elisa     0a1b2c3d
    2  UNDELIV  elisa     0a1b2c3e          27
 ";
-    assert_eq!(shown(Reply::Message(Box::new(message))), expected);
+    assert_eq!(shown(Reply::Message(Box::new(message.clone()))), expected);
+    let line = message_line(&message, NOW);
+    assert_eq!(line, "route    elisa, telia; in the queue of elisa for 60 s, 2 failed attempts, due in 9 s");
 }
 
 #[test]
