@@ -18,6 +18,11 @@ impl Clock {
         Clock { started: Instant::now(), anchor: Timestamp(0).plus(since_epoch) }
     }
 
+    /// The wall time at which it was started.
+    pub fn started_at(&self) -> Timestamp {
+        self.anchor
+    }
+
     pub fn now(&self) -> Timestamp {
         self.anchor.plus(self.started.elapsed())
     }

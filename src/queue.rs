@@ -185,6 +185,14 @@ impl<P> Queue<P> {
         fronts.chain(delayed.take(1)).map(|item| item.queued_at).min()
     }
 
+    /// Looks for a message everywhere; with it, when its time comes if it must wait for that.
+    pub fn find(&self, id: MessageId) -> Option<(&Item<P>, Option<Timestamp>)> {
+        let lines = self.lanes.iter().flat_map(|lane| lane.accounts.values());
+        let ready = lines.flat_map(|line| &line.items).map(|item| (item, None));
+        let delayed = self.delayed.iter().map(|Reverse(d)| (&d.item, Some(d.until)));
+        ready.chain(delayed).find(|(item, _)| item.id == id)
+    }
+
     /// Takes the next messages, together at most `parts` parts as `cost` counts them (the last may exceed it).
     pub fn pull(&mut self, now: Timestamp, parts: u32, cost: impl Fn(&P) -> u32) -> Pulled<P> {
         while self.next_due().is_some_and(|until| until <= now) {
@@ -378,6 +386,17 @@ mod tests {
         assert_eq!(ids(&queue.pull(Timestamp(0), 15, |_| 1)), (0..15).collect::<Vec<_>>());
         assert_eq!(ids(&queue.pull(Timestamp(0), 15, |_| 1)), (15..20).collect::<Vec<_>>());
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_message_is_found_wherever_it_waits_and_nowhere_once_it_has_left() {
+        let mut queue = Queue::new(100);
+        queue.push(item(1, 1));
+        queue.delay(item(2, 1), Timestamp(50));
+        let when = |id| queue.find(MessageId(id)).map(|(_, not_before)| not_before);
+        assert_eq!((when(1), when(2), when(3)), (Some(None), Some(Some(Timestamp(50))), None));
+        assert_eq!(ids(&queue.pull(Timestamp(0), 9, |_| 1)), [1]);
+        assert!(queue.find(MessageId(1)).is_none());
     }
 
     #[test]

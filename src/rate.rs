@@ -28,6 +28,9 @@ pub struct Rate {
     limiter: Option<RateLimiter<NotKeyed, InMemoryState, Told, NoOpMiddleware<Nanos>>>,
     told: Told,
     started: Instant,
+    per_second: Option<u32>,
+    /// The last refusal, as `told`; zero when there was none.
+    refused: AtomicU64,
 }
 
 impl Rate {
@@ -38,7 +41,7 @@ impl Rate {
             let quota = Quota::per_second(rate).allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN));
             RateLimiter::direct_with_clock(quota, told.clone())
         });
-        Rate { limiter, told, started: now }
+        Rate { limiter, told, started: now, per_second, refused: AtomicU64::new(0) }
     }
 
     /// May one more operation happen now? Otherwise how long to wait for the next.
@@ -48,7 +51,22 @@ impl Rate {
         // Several threads tell the time; it must not go back.
         let before = self.told.0.fetch_max(nanos, Ordering::Relaxed);
         let now = Nanos::new(nanos.max(before));
-        limiter.check().map_err(|not_until| not_until.earliest_possible().duration_since(now).into())
+        limiter.check().map_err(|not_until| {
+            self.refused.store(now.as_u64().max(1), Ordering::Relaxed);
+            not_until.earliest_possible().duration_since(now).into()
+        })
+    }
+
+    /// The limit; `None` when there is none.
+    pub fn per_second(&self) -> Option<u32> {
+        self.per_second
+    }
+
+    /// Was an operation refused within the last second?
+    pub fn is_limiting(&self, now: Instant) -> bool {
+        let refused = self.refused.load(Ordering::Relaxed);
+        let since = now.saturating_duration_since(self.started + Duration::from_nanos(refused));
+        refused != 0 && since < Duration::from_secs(1)
     }
 
     /// How many of `wanted` operations may happen now, and if not all, how long to wait for the next.
@@ -89,5 +107,15 @@ mod tests {
         }
         assert_eq!(total, 100);
         assert!(rate.take(second).is_err());
+    }
+
+    #[test]
+    fn a_limit_is_at_work_for_a_second_after_it_refused() {
+        let start = Instant::now();
+        let rate = Rate::new(Some(1), 1, start);
+        assert_eq!((rate.take(start), rate.is_limiting(start)), (Ok(()), false));
+        assert!(rate.take(start).is_err());
+        assert!(rate.is_limiting(start + Duration::from_millis(999)));
+        assert!(!rate.is_limiting(start + Duration::from_millis(1_001)));
     }
 }

@@ -10,3 +10,4 @@ pub mod send;
 pub mod serve;
 pub mod simulate;
 pub mod split;
+pub mod views;

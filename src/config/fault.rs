@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Whether the daemon can run with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The configuration is refused whole.
@@ -14,7 +14,7 @@ pub enum Severity {
 }
 
 /// One fault: the place, the field as its author knows it, and what was expected there.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Fault {
     /// The file as it was named on the command line or in the configuration.
     pub file: Arc<str>,

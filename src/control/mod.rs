@@ -1,23 +1,27 @@
-//! The control socket: requests and replies as types, the socket itself.
-use std::sync::Arc;
+//! What is going on, and two things that can be done about it: requests and replies as types, and the unix socket they go over.
+//!
+//! A client sends one JSON object per line and gets one per line back; `smppgw ctl` is such a client.
+
+mod gather;
+mod limiters;
+pub mod protocol;
+mod reload;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use tokio::sync::oneshot;
+
+pub use protocol::{ReloadReport, Reply, Request};
+pub use server::Server;
 
 use crate::config::Fault;
-use crate::gateway::Gateway;
-use crate::operator::pool::Pool;
-use tokio::sync::{mpsc, oneshot};
 
-pub struct ReloadReport {
-    pub warnings: Vec<Fault>,
-    pub needs_restart: Vec<String>,
-}
+/// What the socket asks the daemon to do.
+#[derive(Debug)]
 pub enum Action {
+    /// Read the configuration again; answered with what changed, or with the faults for which it was refused whole.
     Reload(oneshot::Sender<Result<ReloadReport, Vec<Fault>>>),
+    /// Stop in order; answered when everything is closed, or the limit for it has passed.
     Drain(oneshot::Sender<()>),
-}
-pub struct Server;
-impl Server {
-    pub async fn start(_: Arc<Gateway>, _: Arc<Pool>, _: mpsc::Sender<Action>) -> std::io::Result<Server> {
-        Ok(Server)
-    }
-    pub async fn stop(self) {}
 }

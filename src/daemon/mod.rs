@@ -88,10 +88,7 @@ impl Daemon {
     async fn try_reload(&mut self) -> Result<ReloadReport, Vec<Fault>> {
         let settings = read_settings(&self.file, &self.gateway, self.login_key).await?;
         let old = self.gateway.settings();
-        let report = ReloadReport {
-            warnings: settings.config.warnings.clone(),
-            needs_restart: needs_restart(&old.config, &settings.config),
-        };
+        let report = ReloadReport::between(&old.config, &settings);
         self.listeners.bind_new(&settings.config).await.map_err(|fault| vec![fault])?;
         settings.directory.remember(&old.directory);
         self.gateway.swap_settings(settings);
@@ -148,25 +145,6 @@ async fn read_settings(file: &Path, gateway: &Gateway, login_key: [u8; 32]) -> R
     let build = move || Settings::build(config::load(&file)?, &accounts, &operators, login_key);
     // Tables of millions of numbers take a while to read.
     tokio::task::spawn_blocking(build).await.unwrap_or_else(|error| Err(vec![Fault::error("", 0, "", error.to_string())]))
-}
-
-/// Sections that only a restart takes into force.
-fn needs_restart(old: &config::Config, new: &config::Config) -> Vec<String> {
-    let mut sections = Vec::new();
-    let mut changed = |differs: bool, section: &str| {
-        if differs {
-            sections.push(section.to_owned());
-        }
-    };
-    changed(old.node != new.node, "node");
-    changed(old.spool != new.spool, "spool");
-    changed(old.control != new.control, "control");
-    changed(old.metrics != new.metrics, "metrics");
-    changed(old.log != new.log, "log");
-    changed(old.daemon.workers != new.daemon.workers, "daemon.workers");
-    changed(old.messages.history != new.messages.history, "messages.history");
-    changed(old.limits.hot_messages != new.limits.hot_messages, "limits.hot_messages");
-    sections
 }
 
 /// Tells systemd, when there is one that wants to know.

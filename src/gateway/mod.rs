@@ -177,6 +177,11 @@ impl Gateway {
         lock(&self.unrouted).len()
     }
 
+    /// Is this one of them?
+    pub fn is_unrouted(&self, id: MessageId) -> bool {
+        lock(&self.unrouted).iter().any(|waiting| waiting.id == id)
+    }
+
     /// Puts a message into the queue of the operator that is to carry it: the one that has parts of it already, else the first of its
     /// route that is up, else the first.
     pub fn queue(&self, waiting: Waiting) {

@@ -197,6 +197,11 @@ impl Journal {
         self.commands.len()
     }
 
+    /// Batches that may wait for it.
+    pub fn capacity(&self) -> usize {
+        self.commands.capacity().unwrap_or(usize::MAX)
+    }
+
     /// Ends the thread once it has committed everything handed over before. Blocks while its queue is full.
     pub fn stop(&self) {
         // The thread may have ended already.

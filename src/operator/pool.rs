@@ -1,8 +1,8 @@
 //! Starts and stops the bind tasks as the configuration says, and keeps the queues tidy.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use tokio::sync::watch;
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::bind::Slot;
 use crate::config::{Bind, Operator};
-use crate::gateway::{Gateway, OperatorSettings, OperatorState, lock};
+use crate::gateway::{Gateway, OperatorSettings, OperatorState, lock, monotonic};
 use crate::journal::Batch;
 use crate::ledger::{Event, Failure, Waiting};
 use crate::message::{MessageId, OperatorKey};
@@ -34,20 +34,33 @@ pub struct BindStatus {
     up: AtomicBool,
     window: AtomicUsize,
     reason: Mutex<&'static str>,
+    /// When it came up or went down last.
+    changed: Mutex<Instant>,
+    /// Messages per second after the operator said "too fast"; zero when it did not.
+    slowed_to: AtomicU32,
 }
 
 impl BindStatus {
     pub(super) fn up(&self) {
-        self.up.store(true, Ordering::Relaxed);
+        self.turn(true);
         *lock(&self.reason) = "";
     }
     pub(super) fn down(&self, reason: &'static str) {
-        self.up.store(false, Ordering::Relaxed);
+        self.turn(false);
+        self.slowed(None);
         self.window.store(0, Ordering::Relaxed);
         *lock(&self.reason) = reason;
     }
     pub(super) fn connecting(&self) {
-        self.up.store(false, Ordering::Relaxed);
+        self.turn(false);
+    }
+    fn turn(&self, up: bool) {
+        if self.up.swap(up, Ordering::Relaxed) != up {
+            *lock(&self.changed) = monotonic();
+        }
+    }
+    pub(super) fn slowed(&self, per_second: Option<f64>) {
+        self.slowed_to.store(per_second.map_or(0, |speed| speed.max(1.0) as u32), Ordering::Relaxed);
     }
     pub(super) fn window(&self, used: usize) {
         self.window.store(used, Ordering::Relaxed);
@@ -58,6 +71,14 @@ impl BindStatus {
     /// Requests without a response.
     pub fn window_used(&self) -> usize {
         self.window.load(Ordering::Relaxed)
+    }
+    /// The speed it keeps to since the operator said "too fast", in messages per second.
+    pub fn slowed_to(&self) -> Option<u32> {
+        Some(self.slowed_to.load(Ordering::Relaxed)).filter(|speed| *speed > 0)
+    }
+    /// How long it has been up, or down.
+    pub fn unchanged_for(&self) -> Duration {
+        monotonic().saturating_duration_since(*lock(&self.changed))
     }
     /// Why it went down last; empty while it is up.
     pub fn reason(&self) -> &'static str {
@@ -144,6 +165,8 @@ impl Running {
             up: AtomicBool::new(false),
             window: AtomicUsize::new(0),
             reason: Mutex::new("connecting"),
+            changed: Mutex::new(monotonic()),
+            slowed_to: AtomicU32::new(0),
         });
         let (stop, stopped) = watch::channel(false);
         let slot = Slot {

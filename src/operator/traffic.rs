@@ -137,6 +137,7 @@ impl<'a> Traffic<'a> {
             }
             self.context.metrics.window_used.set(self.link.session.unanswered() as f64);
             self.context.status.window(self.link.session.unanswered());
+            self.context.status.slowed(self.pace.per_second());
             self.wait(stop).await;
         }
         self.closed.map_or("closed", close_word)

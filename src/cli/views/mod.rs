@@ -1,0 +1,333 @@
+//! The replies of the control socket as tables for people: aligned, without colours, narrow enough for a small terminal.
+
+mod format;
+#[cfg(test)]
+mod tests;
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use format::{age, count, ratio, size, span, utc};
+
+use crate::config::Fault;
+use crate::control::protocol::*;
+
+/// Unmatched receipts shown; the reply has them all.
+const RECEIPTS_SHOWN: usize = 40;
+
+/// An answer, the final newline included.
+pub fn answer(answer: &Answer) -> String {
+    let now = answer.now;
+    match &answer.reply {
+        Reply::Stats(reply) => stats(reply, now),
+        Reply::Accounts { accounts } => self::accounts(accounts, now),
+        Reply::Binds { binds } => self::binds(binds),
+        Reply::Queues { queues, mailboxes, unrouted } => self::queues(queues, mailboxes, *unrouted, now),
+        Reply::Operators { operators } => self::operators(operators),
+        Reply::Routes(reply) => routes(reply),
+        Reply::Receipts { unmatched, parked } => receipts(unmatched, *parked, now),
+        Reply::Message(reply) => message(reply, now),
+        Reply::Reload(reply) => reload(reply),
+        Reply::Drain(reply) => drain(reply),
+        Reply::Version(reply) => version(reply, now),
+    }
+}
+
+/// Faults one per line, as `smppgw check` prints them.
+pub fn faults(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("{fault}\n")).collect()
+}
+
+/// A column's heading; those that begin with `>` are aligned to the right, as numbers are.
+fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(headings.iter().map(|heading| Cell::new(heading.trim_start_matches('>'))));
+    for row in rows {
+        table.add_row(row);
+    }
+    for (column, heading) in table.column_iter_mut().zip(headings) {
+        column.set_padding((0, 2));
+        if heading.starts_with('>') {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt() + "\n"
+}
+
+/// Names and values, one pair per line.
+fn facts<'f>(facts: impl IntoIterator<Item = (&'f str, String)>) -> String {
+    facts.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name:<12}{value}\n")).collect()
+}
+
+fn names(names: &[impl AsRef<str>]) -> String {
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+}
+
+/// A missing limit.
+fn or_dash(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "-".to_owned())
+}
+
+fn stats(stats: &Stats, now: u64) -> String {
+    let Stats { node, version, started_at, .. } = stats;
+    let mut text = format!("{node}: smppgw {version}, up {} since {}\n\n", age(now, *started_at), utc(*started_at));
+    text += &facts([
+        ("submits", if stats.accepting { "taken" } else { "NOT TAKEN" }.to_owned()),
+        ("sessions", count(stats.sessions)),
+        ("binds up", format!("{} of {}", stats.binds_up, stats.binds)),
+        ("pending", format!("{} accepted and not final", count(stats.pending))),
+        ("queued", format!("{} for operators, {} without a route", count(stats.queued), count(stats.unrouted))),
+        ("mailboxes", format!("{} receipts and MO messages", count(stats.mailbox))),
+    ]);
+    if let Some(journal) = &stats.journal {
+        text += &facts([("journal", format!("{} of {} batches wait", journal.backlog, count(journal.capacity)))]);
+    }
+    if let Some(spool) = &stats.spool {
+        text += &self::spool(spool);
+    }
+    if stats.limiters.is_empty() {
+        return text + "\nnothing holds messages back\n";
+    }
+    let rows = stats.limiters.iter().map(|limiter| vec![limiter.who.clone(), limiter.what.clone()]);
+    text + "\n" + &table(&["HELD BACK BY", "LIMIT"], rows)
+}
+
+fn spool(spool: &Spool) -> String {
+    facts([
+        ("spool", format!("{} of {}, {} of it live", size(spool.used), size(spool.max), size(spool.live))),
+        ("", String::new()),
+        ("segments", format!("{} in use, {} spare", count(spool.segments), count(spool.spare_segments))),
+        ("disk", format!("{} free, {} in reserve", size(spool.disk_free), size(spool.disk_reserve))),
+        ("damaged", if spool.quarantined == 0 { String::new() } else { format!("{} in quarantine", count(spool.quarantined)) }),
+        (
+            "last commit",
+            format!(
+                "{} us, {}, {} events",
+                count(spool.commit_microseconds),
+                size(spool.commit_bytes),
+                count(spool.commit_events)
+            ),
+        ),
+    ])
+}
+
+fn accounts(accounts: &[Account], now: u64) -> String {
+    let row = |account: &Account| {
+        let mut notes = Vec::new();
+        if account.throttled {
+            notes.push("throttled");
+        }
+        if !account.configured {
+            notes.push("removed");
+        }
+        vec![
+            account.account.to_string(),
+            ratio(account.sessions, account.sessions_max),
+            ratio(account.pending, account.pending_max),
+            or_dash(account.rate.map(|rate| format!("{rate}/s"))),
+            count(account.mailbox),
+            or_dash(account.mailbox_oldest_at.map(|at| age(now, at))),
+            names(&notes),
+        ]
+    };
+    table(&["ACCOUNT", ">SESSIONS", ">PENDING", ">RATE", ">MAILBOX", ">OLDEST", ""], accounts.iter().map(row))
+}
+
+fn binds(binds: &[Bind]) -> String {
+    let row = |bind: &Bind| {
+        let slowed = bind.slowed_to.map(|speed| format!("slowed to {speed}/s"));
+        vec![
+            format!("{}/{}", bind.operator, bind.number),
+            bind.address.clone(),
+            bind.kind.clone(),
+            if bind.up { "up" } else { "DOWN" }.to_owned(),
+            span(bind.since_milliseconds),
+            ratio(bind.window_used, bind.window),
+            slowed.unwrap_or_else(|| bind.reason.clone()),
+        ]
+    };
+    table(&["BIND", "ADDRESS", "TYPE", "STATE", ">FOR", ">WINDOW", ""], binds.iter().map(row))
+}
+
+fn queues(queues: &[Queue], mailboxes: &[Mailbox], unrouted: usize, now: u64) -> String {
+    let row = |queue: &Queue| {
+        vec![
+            queue.operator.to_string(),
+            count(queue.length),
+            or_dash(queue.oldest_at.map(|at| age(now, at))),
+            or_dash(queue.next_due_at.map(|at| format!("in {}", span(at.saturating_sub(now))))),
+            count(queue.senders),
+            queue.limiter.clone().unwrap_or_default(),
+        ]
+    };
+    let mut text = table(&["OPERATOR", ">QUEUED", ">OLDEST", ">NEXT DUE", ">SENDERS", "HELD BACK BY"], queues.iter().map(row));
+    if unrouted > 0 {
+        text += &format!("\n{} messages have no operator and wait for a reload\n", count(unrouted));
+    }
+    if mailboxes.is_empty() {
+        return text + "\nall mailboxes are empty\n";
+    }
+    let row = |mailbox: &Mailbox| {
+        let oldest = or_dash(mailbox.oldest_at.map(|at| age(now, at)));
+        vec![mailbox.account.to_string(), count(mailbox.length), oldest, count(mailbox.sessions)]
+    };
+    text + "\n" + &table(&["MAILBOX OF", ">ITEMS", ">OLDEST", ">SESSIONS"], mailboxes.iter().map(row))
+}
+
+fn operators(operators: &[Operator]) -> String {
+    let row = |operator: &Operator| {
+        let removed = (!operator.configured).then(|| "removed".to_owned());
+        vec![
+            operator.operator.to_string(),
+            if operator.up { "up" } else { "DOWN" }.to_owned(),
+            ratio(operator.binds_up, operator.binds),
+            count(operator.queue),
+            ratio(operator.window_used, operator.window),
+            or_dash(operator.rate.map(|rate| format!("{rate}/s"))),
+            operator.limiter.clone().or(removed).unwrap_or_default(),
+        ]
+    };
+    let headings = ["OPERATOR", "STATE", ">BINDS", ">QUEUED", ">WINDOW", ">RATE", "HELD BACK BY"];
+    table(&headings, operators.iter().map(row))
+}
+
+fn routes(routes: &Routes) -> String {
+    let file =
+        |path: &Option<std::path::PathBuf>| path.as_ref().map(|path| format!(" from {}", path.display())).unwrap_or_default();
+    let mut text = facts([
+        ("prefixes", format!("{}, the rules below among them{}", count(routes.prefixes), file(&routes.prefixes_file))),
+        ("ported", format!("{}{}", count(routes.ported), file(&routes.ported_file))),
+    ]);
+    let any = |list: &[std::sync::Arc<str>]| if list.is_empty() { "any".to_owned() } else { names(list) };
+    if !routes.rules.is_empty() {
+        let prefix = |prefix: &std::sync::Arc<str>| if prefix.is_empty() { "all".to_owned() } else { prefix.to_string() };
+        let row = |rule: &Route| {
+            let prefixes: Vec<String> = rule.prefixes.iter().map(prefix).collect();
+            vec![rule.line.to_string(), names(&prefixes), any(&rule.accounts), any(&rule.senders), names(&rule.operators)]
+        };
+        text += "\n";
+        text += &table(&[">LINE", "PREFIX", "ACCOUNT", "SENDER", "OPERATORS"], routes.rules.iter().map(row));
+    }
+    if !routes.inbound.is_empty() {
+        let row = |rule: &Inbound| {
+            let keyword = rule.keyword.as_deref().unwrap_or("all else");
+            vec![rule.number.to_string(), keyword.to_owned(), rule.account.to_string()]
+        };
+        text += "\n";
+        text += &table(&["INBOUND TO", "KEYWORD", "ACCOUNT"], routes.inbound.iter().map(row));
+    }
+    text
+}
+
+fn receipts(unmatched: &[crate::ledger::UnmatchedReceipt], parked: usize, now: u64) -> String {
+    let text = format!("{} parked: their message may yet be answered for\n", count(parked));
+    if unmatched.is_empty() {
+        return text + "none unmatched\n";
+    }
+    let row = |receipt: &crate::ledger::UnmatchedReceipt| {
+        let (operator, id) = (receipt.operator.to_string(), receipt.operator_id.clone());
+        vec![age(now, receipt.received_at), operator, id, receipt.state.clone(), receipt.source.clone()]
+    };
+    let shown = unmatched.iter().take(RECEIPTS_SHOWN).map(row);
+    let text = format!("{text}{} unmatched, newest first\n\n", count(unmatched.len()));
+    let text = text + &table(&[">AGE", "OPERATOR", "OPERATOR'S ID", "STATE", "FROM"], shown);
+    match unmatched.len().saturating_sub(RECEIPTS_SHOWN) {
+        0 => text,
+        more => format!("{text}\n{more} more: --json shows all\n"),
+    }
+}
+
+fn message(message: &Message, now: u64) -> String {
+    let ago = |at: u64| format!("{}, {} ago", utc(at), age(now, at));
+    let expires = |at: u64| match at.checked_sub(now) {
+        Some(left) => format!("{}, in {}", utc(at), span(left)),
+        None => ago(at),
+    };
+    let time = |at: Option<u64>| at.map(ago).unwrap_or_default();
+    let mut text = facts([
+        ("message", message.id.clone()),
+        ("account", message.account.to_string()),
+        ("state", message.state.clone()),
+        ("where", place(&message.place, now)),
+        ("from", message.source.clone().unwrap_or_default()),
+        ("to", message.destination.clone().unwrap_or_default()),
+        ("accepted", time(message.accepted_at)),
+        ("finished", time(message.finished_at)),
+        (
+            "expires",
+            if message.finished_at.is_some() { String::new() } else { message.expires_at.map(expires).unwrap_or_default() },
+        ),
+        ("route", names(&message.route)),
+    ]);
+    if !message.parts.is_empty() {
+        let row = |(at, part): (usize, &crate::ledger::PartStatus)| {
+            let error = if part.error == 0 { String::new() } else { part.error.to_string() };
+            let operator = or_dash(part.operator.as_ref().map(|operator| operator.to_string()));
+            vec![(at + 1).to_string(), part.state.clone(), operator, part.operator_id.clone(), error]
+        };
+        text += "\n";
+        text += &table(&[">PART", "STATE", "OPERATOR", "OPERATOR'S ID", ">ERROR"], message.parts.iter().enumerate().map(row));
+    }
+    text
+}
+
+/// A message in one line: who may carry it, and where it is.
+pub fn message_line(message: &Message, now: u64) -> String {
+    let route = if message.route.is_empty() { "-".to_owned() } else { names(&message.route) };
+    let place = place(&message.place, now);
+    format!("route    {route}; {}", if place.is_empty() { &message.state } else { &place })
+}
+
+fn place(place: &Place, now: u64) -> String {
+    match place {
+        Place::Queue { operator, since, attempts, not_before } => {
+            let mut text = format!("in the queue of {operator} for {}", age(now, *since));
+            if *attempts > 0 {
+                text += &format!(", {attempts} failed attempts");
+            }
+            if let Some(at) = not_before {
+                text += &format!(", due in {}", span(at.saturating_sub(now)));
+            }
+            text
+        }
+        Place::Operator => "on its way to the operator, no response yet".to_owned(),
+        Place::Receipt => "with the operator, no receipt yet".to_owned(),
+        Place::Unrouted => "no operator may carry it: it waits for a reload".to_owned(),
+        Place::QueueOrOperator => "in a long queue, or on its way to the operator".to_owned(),
+        Place::Finished => String::new(),
+    }
+}
+
+fn reload(report: &ReloadReport) -> String {
+    let mut text = faults(&report.warnings);
+    text += &format!("{} is in force\n", report.file);
+    let mut told = |what: &str, how: &str, list: &[std::sync::Arc<str>]| {
+        if !list.is_empty() {
+            text += &format!("{what} {how}: {}\n", names(list));
+        }
+    };
+    for (what, changes) in [("accounts", &report.accounts), ("operators", &report.operators)] {
+        told(what, "added", &changes.added);
+        told(what, "removed", &changes.removed);
+        told(what, "changed", &changes.changed);
+    }
+    text += &format!("routes: {} prefixes, {} ported numbers\n", count(report.prefixes), count(report.ported));
+    if !report.needs_restart.is_empty() {
+        text += &format!("only a restart applies what changed in: {}\n", names(&report.needs_restart));
+    }
+    text
+}
+
+fn drain(drained: &Drained) -> String {
+    let (cut, pending) = (drained.sessions, count(drained.pending));
+    let how = if cut == 0 { "in order".to_owned() } else { format!("with {} sessions cut", count(cut)) };
+    format!("stopped {how}; {pending} pending messages stay in the spool\n")
+}
+
+fn version(version: &Version, now: u64) -> String {
+    facts([
+        ("version", version.version.clone()),
+        ("node", version.node.to_string()),
+        ("process", version.process.to_string()),
+        ("up", format!("{} since {}", age(now, version.started_at), utc(version.started_at))),
+        ("config", version.config.to_string()),
+    ])
+}
