@@ -37,7 +37,8 @@ fn simulate(ports: &[u16], log: &Path) -> Child {
         .spawn()
         .expect("the simulated operators start");
     let stdout = child.stdout.take().expect("their output");
-    let listening = BufReader::new(stdout).lines().map_while(Result::ok).take(OPERATORS.len()).filter(|line| line.contains("listens"));
+    let listening =
+        BufReader::new(stdout).lines().map_while(Result::ok).take(OPERATORS.len()).filter(|line| line.contains("listens"));
     assert_eq!(listening.count(), OPERATORS.len(), "every simulated operator listens");
     child
 }
@@ -46,7 +47,15 @@ fn load(port: u16, accepted: &Path) -> Child {
     Command::new(env!("CARGO_BIN_EXE_smppgw"))
         .args(["load", "--to", &format!("127.0.0.1:{port}"), "--system-id", "app", "--password", "secret"])
         .args(["--binds", "8", "--window", "100", "--messages", &MESSAGES.to_string(), "--length", "20", "--reconnect", "--json"])
-        .args(["--destination", "35840,35850,35844,35845,4670", "--response-timeout", "60s", "--receipt-timeout", "60s", "--accepted"])
+        .args([
+            "--destination",
+            "35840,35850,35844,35845,4670",
+            "--response-timeout",
+            "60s",
+            "--receipt-timeout",
+            "60s",
+            "--accepted",
+        ])
         .arg(accepted)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -107,13 +116,21 @@ fn two_hundred_thousand_messages_survive_five_kills() {
 
     let (ours, theirs) = counts(&accepted, &log);
     let lost: Vec<u64> = ours.keys().filter(|tag| !theirs.contains_key(tag)).copied().collect();
-    assert!(lost.is_empty(), "{} accepted messages never reached an operator, such as {:?}", lost.len(), &lost[..lost.len().min(5)]);
+    assert!(
+        lost.is_empty(),
+        "{} accepted messages never reached an operator, such as {:?}",
+        lost.len(),
+        &lost[..lost.len().min(5)]
+    );
     assert_eq!(ours.len() as u64, MESSAGES, "every message was accepted in the end: {report}");
     let sent: u64 = theirs.values().sum();
     let duplicates = sent - MESSAGES;
     let resent = report["resent"].as_u64().expect("resent");
     let bound = KILLS.len() as u64 * OPERATORS.len() as u64 * BINDS_PER_OPERATOR * WINDOW + resent;
-    assert!(duplicates <= bound, "{duplicates} duplicates exceed the windows open at the kills and the client's own resends, {bound}");
+    assert!(
+        duplicates <= bound,
+        "{duplicates} duplicates exceed the windows open at the kills and the client's own resends, {bound}"
+    );
     assert_eq!(report["missing_receipts"].as_u64(), Some(0), "every receipt was delivered: {report}");
     eprintln!("{sent} submissions of {MESSAGES} messages, {duplicates} duplicates (bound {bound}); {report}");
 }

@@ -111,9 +111,18 @@ pub fn run(args: &CtlArgs) -> ExitCode {
     }
 }
 
-/// What the gateway of this machine says of a message, in one line; `None` when there is no such gateway or it knows nothing of it.
+/// Where `smppgw demo` has its control socket, from the folder it is started in.
+const DEMO_SOCKET: &str = "data/demo/control.sock";
+
+/// What a gateway of this machine says of a message: the one whose socket is named in SMPPGW_CONTROL, the installed one, or the demo
+/// in this folder. `None` when there is no such gateway or it knows nothing of the message.
 pub fn describe(id: &str) -> Option<String> {
-    let socket = Path::new(limits::default::CONTROL_SOCKET);
+    let named = std::env::var_os("SMPPGW_CONTROL").map(PathBuf::from);
+    let usual = [limits::default::CONTROL_SOCKET, DEMO_SOCKET].map(PathBuf::from);
+    named.into_iter().chain(usual).find_map(|socket| describe_by(&socket, id))
+}
+
+fn describe_by(socket: &Path, id: &str) -> Option<String> {
     let line = ask(socket, &Request::Message { id: id.to_owned() }, Some(BRIEF_PATIENCE)).ok()?;
     let answer = serde_json::from_str::<Answer>(&line).ok()?;
     let Reply::Message(message) = &answer.reply else { return None };

@@ -87,7 +87,7 @@ impl std::fmt::Display for SendError {
     }
 }
 
-/// Sends the message; `describe` may tell more of it once it has an id.
+/// Sends the message; `describe` may tell more of what became of it.
 pub async fn run(args: SendArgs, describe: impl Fn(&str) -> Option<String>) -> ExitCode {
     let outcome = match send(&args, &describe).await {
         Ok(outcome) => outcome,
@@ -98,7 +98,12 @@ pub async fn run(args: SendArgs, describe: impl Fn(&str) -> Option<String>) -> E
     };
     match serde_json::to_string_pretty(&outcome) {
         Ok(json) if args.json => println!("{json}"),
-        _ => println!("{}", ending(&args, &outcome)),
+        _ => {
+            if let Some(description) = &outcome.description {
+                println!("{description}");
+            }
+            println!("{}", ending(&args, &outcome));
+        }
     }
     let good = outcome.state == Some(State::Delivered) || args.no_receipt;
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -124,7 +129,7 @@ async fn send(args: &SendArgs, describe: &impl Fn(&str) -> Option<String>) -> Re
     let submitted = async {
         let mut link = connect(args, &password).await.map_err(SendError::Client)?;
         let mut exchange = Exchange { started: submit(args, &mut link), submitted: false, outcome: &mut outcome };
-        exchange.finish(args, &mut link, describe).await?;
+        exchange.finish(args, &mut link).await?;
         part(link).await;
         Ok(())
     };
@@ -134,6 +139,7 @@ async fn send(args: &SendArgs, describe: &impl Fn(&str) -> Option<String>) -> Re
         // The receipt did not come in time: that is an outcome.
         Err(_) => {}
     }
+    outcome.description = describe(&outcome.message_id);
     Ok(outcome)
 }
 
@@ -177,12 +183,7 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// Handles what comes until the outcome is known.
-    async fn finish(
-        &mut self,
-        args: &SendArgs,
-        link: &mut Link<()>,
-        describe: &impl Fn(&str) -> Option<String>,
-    ) -> Result<(), SendError> {
+    async fn finish(&mut self, args: &SendArgs, link: &mut Link<()>) -> Result<(), SendError> {
         // A receipt may overtake the response.
         let mut early: Vec<(Vec<u8>, State)> = Vec::new();
         loop {
@@ -192,7 +193,7 @@ impl Exchange<'_> {
             };
             match event {
                 Event::Response { frame, status: CommandStatus::EsmeRok, .. } => {
-                    self.accepted(args, MessageResponseView::parse(&frame).message_id, describe);
+                    self.accepted(args, MessageResponseView::parse(&frame).message_id);
                 }
                 Event::Response { status, .. } => return Err(SendError::Refused(status)),
                 Event::Request(frame) => {
@@ -214,16 +215,12 @@ impl Exchange<'_> {
         }
     }
 
-    fn accepted(&mut self, args: &SendArgs, message_id: &[u8], describe: &impl Fn(&str) -> Option<String>) {
+    fn accepted(&mut self, args: &SendArgs, message_id: &[u8]) {
         self.submitted = true;
         self.outcome.message_id = String::from_utf8_lossy(message_id).into_owned();
         self.outcome.response_ms = since(self.started).as_millis();
-        self.outcome.description = describe(&self.outcome.message_id);
         if !args.json {
             println!("accepted {} after {} ms", self.outcome.message_id, self.outcome.response_ms);
-            if let Some(description) = &self.outcome.description {
-                println!("{description}");
-            }
         }
     }
 

@@ -271,9 +271,15 @@ fn message(message: &Message, now: u64) -> String {
 
 /// A message in one line: who may carry it, and where it is.
 pub fn message_line(message: &Message, now: u64) -> String {
-    let route = if message.route.is_empty() { "-".to_owned() } else { names(&message.route) };
-    let place = place(&message.place, now);
-    format!("route    {route}; {}", if place.is_empty() { &message.state } else { &place })
+    if message.parts.is_empty() {
+        return format!("where    {}", place(&message.place, now));
+    }
+    let parts = message.parts.iter().enumerate().map(|(at, part)| {
+        let operator = part.operator.as_deref().unwrap_or("no operator yet");
+        let id = if part.operator_id.is_empty() { String::new() } else { format!(" as {}", part.operator_id) };
+        format!("part {:<4}{operator}{id}, {}", at + 1, part.state)
+    });
+    parts.collect::<Vec<_>>().join("\n")
 }
 
 fn place(place: &Place, now: u64) -> String {

@@ -277,7 +277,9 @@ PART  STATE    OPERATOR  OPERATOR'S ID  ERROR
 ";
     assert_eq!(shown(Reply::Message(Box::new(message.clone()))), expected);
     let line = message_line(&message, NOW);
-    assert_eq!(line, "route    elisa, telia; in the queue of elisa for 60 s, 2 failed attempts, due in 9 s");
+    assert_eq!(line, "part 1   elisa as 0a1b2c3d, sent\npart 2   elisa as 0a1b2c3e, UNDELIV");
+    let unsent = Message { parts: Vec::new(), ..message };
+    assert_eq!(message_line(&unsent, NOW), "where    in the queue of elisa for 60 s, 2 failed attempts, due in 9 s");
 }
 
 #[test]
