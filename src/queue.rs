@@ -71,7 +71,8 @@ struct Lane<P> {
 struct Line<P> {
     items: VecDeque<Item<P>>,
     deficit: u32,
-    loading: bool,
+    /// Messages whose payload was asked for and has not come yet; none of the line is asked for meanwhile.
+    asked: Vec<MessageId>,
 }
 
 #[derive(Debug)]
@@ -141,7 +142,10 @@ impl<P> Queue<P> {
     }
 
     /// Adds a message that must not be sent before `until`.
-    pub fn delay(&mut self, item: Item<P>, until: Timestamp) {
+    pub fn delay(&mut self, mut item: Item<P>, until: Timestamp) {
+        if self.hot >= self.hot_limit {
+            item.payload = None;
+        }
         self.count_in(&item);
         self.delays += 1;
         self.delayed.push(Reverse(Delayed { until, order: self.delays, item }));
@@ -161,10 +165,11 @@ impl<P> Queue<P> {
     fn place(&mut self, item: Item<P>, front: bool) {
         let lane = &mut self.lanes[usize::from(item.priority).min(LANES - 1)];
         let account = item.account;
-        let line = lane.accounts.entry(account).or_insert_with(Line::new);
-        if line.items.is_empty() {
-            lane.ring.push_back(account);
-        }
+        let ring = &mut lane.ring;
+        let line = lane.accounts.entry(account).or_insert_with(|| {
+            ring.push_back(account);
+            Line::new()
+        });
         if front {
             let at = line.items.iter().take_while(|other| other.id < item.id).count();
             line.items.insert(at, item);
@@ -217,34 +222,21 @@ impl<P> Queue<P> {
     /// taken out (the spool has quarantined it).
     pub fn fill(&mut self, payloads: Vec<(MessageId, Option<Arc<P>>)>) {
         let mut held: HashMap<MessageId, Option<Arc<P>>> = payloads.into_iter().collect();
+        let (mut filled, mut lost) = (0, 0);
         for line in self.lanes.iter_mut().flat_map(|lane| lane.accounts.values_mut()) {
-            if held.is_empty() {
-                return;
+            if line.asked.first().is_some_and(|first| held.contains_key(first)) {
+                let (f, l) = line.fill(&mut held);
+                (filled, lost) = (filled + f, lost + l);
             }
-            if !line.items.iter().take(2 * LOAD_AT_ONCE).any(|item| held.contains_key(&item.id)) {
-                continue;
-            }
-            line.loading = false;
-            let before = line.items.len();
-            let mut filled = 0;
-            line.items.retain_mut(|item| match held.remove(&item.id) {
-                Some(Some(payload)) if item.payload.is_none() => {
-                    item.payload = Some(payload);
-                    filled += 1;
-                    true
-                }
-                Some(None) => false,
-                _ => true,
-            });
-            self.hot += filled;
-            self.len -= before - line.items.len();
         }
+        self.hot += filled;
+        self.len -= lost;
     }
 
     /// The payloads asked for could not be asked for elsewhere: the next pull asks again.
     pub fn ask_again(&mut self) {
         for line in self.lanes.iter_mut().flat_map(|lane| lane.accounts.values_mut()) {
-            line.loading = false;
+            line.asked.clear();
         }
     }
 
@@ -256,15 +248,14 @@ impl<P> Queue<P> {
         self.take_out(|item| item.expires_at <= now)
     }
 
-    /// Takes the first `count` out, payload or not.
+    /// Takes the first `count` out, payload or not, delayed or not.
     pub fn take_oldest(&mut self, count: usize) -> Vec<Item<P>> {
-        let mut ids: Vec<MessageId> =
-            self.lanes.iter().flat_map(|l| l.accounts.values()).flat_map(|l| &l.items).map(|i| i.id).collect();
-        if count == 0 || ids.is_empty() {
-            return Vec::new();
-        }
-        ids.sort_unstable();
-        let last = ids[count.min(ids.len()) - 1];
+        let lines = self.lanes.iter().flat_map(|lane| lane.accounts.values());
+        let delayed = self.delayed.iter().map(|Reverse(delayed)| delayed.item.id);
+        let mut ids: Vec<MessageId> = lines.flat_map(|line| &line.items).map(|item| item.id).chain(delayed).collect();
+        let Some(last) = count.min(ids.len()).checked_sub(1) else { return Vec::new() };
+        let (_, last, _) = ids.select_nth_unstable(last);
+        let last = *last;
         self.take_out(|item| item.id <= last)
     }
 
@@ -323,7 +314,7 @@ impl<P> Lane<P> {
 
 impl<P> Line<P> {
     fn new() -> Self {
-        Line { items: VecDeque::new(), deficit: 0, loading: false }
+        Line { items: VecDeque::new(), deficit: 0, asked: Vec::new() }
     }
 
     fn pull(&mut self, budget: &mut u32, cost: &impl Fn(&P) -> u32, pulled: &mut Pulled<P>) -> bool {
@@ -345,120 +336,43 @@ impl<P> Line<P> {
 
     /// Asks for payloads when the messages at the front soon have none.
     fn ask(&mut self, pulled: &mut Pulled<P>) {
-        if self.loading {
+        if !self.asked.is_empty() {
             return;
         }
         let Some(first_cold) = self.items.iter().take(LOAD_AT_ONCE).position(|item| item.payload.is_none()) else { return };
         if first_cold < LOAD_AT_ONCE / 2 {
             let cold = self.items.iter().skip(first_cold).filter(|item| item.payload.is_none()).take(LOAD_AT_ONCE);
-            pulled.load.extend(cold.map(|item| item.id));
-            self.loading = true;
+            self.asked = cold.map(|item| item.id).collect();
+            pulled.load.extend(&self.asked);
         }
+    }
+
+    /// Takes in the payloads it asked for; how many came, and how many messages had to go because theirs cannot be read. Looks no
+    /// further than the last of them: the line may be millions long.
+    fn fill(&mut self, held: &mut HashMap<MessageId, Option<Arc<P>>>) -> (usize, usize) {
+        let mut open = std::mem::take(&mut self.asked).into_iter().filter(|id| held.contains_key(id)).count();
+        let (mut at, mut filled, mut lost) = (0, 0, 0);
+        while open > 0 && at < self.items.len() {
+            let item = &mut self.items[at];
+            match held.remove(&item.id) {
+                Some(Some(payload)) => {
+                    filled += usize::from(item.payload.replace(payload).is_none());
+                    open -= 1;
+                }
+                Some(None) if item.payload.is_none() => {
+                    self.items.remove(at);
+                    (open, lost) = (open - 1, lost + 1);
+                    continue;
+                }
+                Some(None) => open -= 1,
+                None => {}
+            }
+            at += 1;
+        }
+        (filled, lost)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::Job;
-
-    fn item(id: u64, account: u16) -> Item<Job> {
-        Item {
-            id: MessageId(id),
-            account: AccountKey(account),
-            priority: 0,
-            attempts: 0,
-            done: 0,
-            queued_at: Timestamp(id),
-            expires_at: Timestamp(1_000_000),
-            payload: Some(crate::message::test_job(id, AccountKey(account))),
-        }
-    }
-
-    fn ids(pulled: &Pulled<Job>) -> Vec<u64> {
-        pulled.items.iter().map(|item| item.id.0).collect()
-    }
-
-    #[test]
-    fn messages_of_one_account_leave_in_order() {
-        let mut queue = Queue::new(100);
-        (0..20).for_each(|id| queue.push(item(id, 1)));
-        assert_eq!(ids(&queue.pull(Timestamp(0), 15, |_| 1)), (0..15).collect::<Vec<_>>());
-        assert_eq!(ids(&queue.pull(Timestamp(0), 15, |_| 1)), (15..20).collect::<Vec<_>>());
-        assert!(queue.is_empty());
-    }
-
-    #[test]
-    fn a_message_is_found_wherever_it_waits_and_nowhere_once_it_has_left() {
-        let mut queue = Queue::new(100);
-        queue.push(item(1, 1));
-        queue.delay(item(2, 1), Timestamp(50));
-        let when = |id| queue.find(MessageId(id)).map(|(_, not_before)| not_before);
-        assert_eq!((when(1), when(2), when(3)), (Some(None), Some(Some(Timestamp(50))), None));
-        assert_eq!(ids(&queue.pull(Timestamp(0), 9, |_| 1)), [1]);
-        assert!(queue.find(MessageId(1)).is_none());
-    }
-
-    #[test]
-    fn a_campaign_does_not_delay_another_account() {
-        let mut queue = Queue::new(2_000);
-        (0..1_000).for_each(|id| queue.push(item(id, 1)));
-        queue.push(item(5_000, 2));
-        assert!(ids(&queue.pull(Timestamp(0), QUANTUM + 1, |_| 1)).contains(&5_000));
-    }
-
-    #[test]
-    fn a_higher_priority_goes_first() {
-        let mut queue = Queue::new(100);
-        queue.push(item(1, 1));
-        queue.push(Item { priority: 3, ..item(2, 1) });
-        assert_eq!(ids(&queue.pull(Timestamp(0), 2, |_| 1)), [2, 1]);
-    }
-
-    #[test]
-    fn what_is_put_back_is_next_and_in_order_again() {
-        let mut queue = Queue::new(100);
-        (0..6).for_each(|id| queue.push(item(id, 1)));
-        let mut pulled = queue.pull(Timestamp(0), 3, |_| 1).items;
-        pulled.reverse();
-        pulled.into_iter().for_each(|item| queue.put_back(item));
-        assert_eq!(ids(&queue.pull(Timestamp(0), 6, |_| 1)), [0, 1, 2, 3, 4, 5]);
-    }
-
-    #[test]
-    fn a_delayed_message_waits_for_its_time() {
-        let mut queue = Queue::new(100);
-        queue.delay(item(1, 1), Timestamp(50));
-        assert!(queue.pull(Timestamp(49), 5, |_| 1).items.is_empty());
-        assert_eq!(queue.next_due(), Some(Timestamp(50)));
-        assert_eq!(ids(&queue.pull(Timestamp(50), 5, |_| 1)), [1]);
-    }
-
-    #[test]
-    fn beyond_the_hot_limit_only_ids_are_kept_and_payloads_are_asked_for_in_time() {
-        let mut queue = Queue::new(2);
-        (0..4).for_each(|id| queue.push(item(id, 1)));
-        let pulled = queue.pull(Timestamp(0), 4, |_| 1);
-        assert_eq!(ids(&pulled), [0, 1]);
-        assert_eq!(pulled.load, [MessageId(2), MessageId(3)]);
-        assert!(queue.pull(Timestamp(0), 4, |_| 1).load.is_empty(), "asked for once only");
-        let job = |id| (MessageId(id), item(id, 1).payload);
-        queue.fill(vec![job(2), (MessageId(3), None)]);
-        assert_eq!(ids(&queue.pull(Timestamp(0), 4, |_| 1)), [2]);
-        assert!(queue.is_empty(), "a message that cannot be read leaves the queue");
-    }
-
-    #[test]
-    fn expired_messages_are_taken_out_wherever_they_stand() {
-        let mut queue = Queue::new(100);
-        queue.push(Item { expires_at: Timestamp(10), ..item(1, 1) });
-        queue.push(item(2, 1));
-        queue.delay(Item { expires_at: Timestamp(10), ..item(3, 2) }, Timestamp(500));
-        assert!(queue.expire(Timestamp(9)).is_empty());
-        let mut expired: Vec<u64> = queue.expire(Timestamp(10)).iter().map(|i| i.id.0).collect();
-        expired.sort_unstable();
-        assert_eq!(expired, [1, 3]);
-        assert_eq!(queue.len(), 1);
-        assert_eq!(ids(&queue.pull(Timestamp(600), 5, |_| 1)), [2]);
-    }
-}
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,5 +1,6 @@
 //! One group: what is taken in, committed, and released together.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -7,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::failed::Failure;
-use super::{Ack, Batch, Commit, Gate, Host, Lookup, Question, SpoolLog};
+use super::{Ack, Batch, Commit, Gate, Host, Lookup, Question, SpoolLog, Unwritten};
 use crate::ledger::{Effect, Event, Ledger, MessageStatus, Status, Turn, UnmatchedReceipt};
 use crate::message::{Job, Mail, MessageId};
 use crate::spool::{Disk, Room, Spool, Survivors};
@@ -26,14 +27,29 @@ pub(super) struct Group<D: Disk, H: Host> {
     gate: Arc<Gate>,
     /// What must follow once the group is durable.
     pub(super) effects: Vec<Effect>,
-    pub(super) answers: Vec<(mpsc::Sender<Ack>, Ack)>,
-    /// Submissions of this group, with the answer each belongs to: they are refused if the group fails.
-    pub(super) accepted: Vec<(MessageId, usize)>,
-    /// An append failed: the group must not be committed.
-    pub(super) broken: bool,
+    pub(super) answers: Vec<Answer>,
+    /// Submissions of this group: they are refused if the group fails.
+    pub(super) accepted: Vec<Accepted>,
+    /// Records that should be in this group but could not be appended: it must not be committed without them.
+    pub(super) unwritten: VecDeque<Unwritten>,
     pub(super) failure: Option<Failure>,
     events: usize,
     survivors: Survivors,
+}
+
+/// What a batch's sender will be told.
+pub(super) struct Answer {
+    pub reply: mpsc::Sender<Ack>,
+    pub ack: Ack,
+    /// Events in the batch.
+    pub events: usize,
+}
+
+/// A submission, and its place in the answer to its batch.
+pub(super) struct Accepted {
+    pub id: MessageId,
+    pub answer: usize,
+    pub at: usize,
 }
 
 impl<D: Disk, H: Host> Group<D, H> {
@@ -46,7 +62,7 @@ impl<D: Disk, H: Host> Group<D, H> {
             effects: Vec::new(),
             answers: Vec::new(),
             accepted: Vec::new(),
-            broken: false,
+            unwritten: VecDeque::new(),
             failure: None,
             events: 0,
             survivors: Survivors::default(),
@@ -69,11 +85,11 @@ impl<D: Disk, H: Host> Group<D, H> {
         let answer = self.answers.len();
         let count = batch.events.len();
         let mut statuses = Vec::new();
-        let mut log = SpoolLog::new(&mut self.spool, &mut self.broken);
+        let mut log = SpoolLog::new(&mut self.spool, &mut self.unwritten);
         let mut turn = Turn { now, log: &mut log, rules: &*rules, effects: &mut self.effects };
         for (at, event) in batch.events.into_iter().enumerate() {
-            if let Event::Accept(job) = &event {
-                self.accepted.push((job.id, answer));
+            if let (Event::Accept(job), Some(_)) = (&event, &batch.reply) {
+                self.accepted.push(Accepted { id: job.id, answer, at });
             }
             let status = self.ledger.apply(event, &mut turn);
             if status != 0 {
@@ -83,7 +99,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         }
         self.events += count;
         if let Some((reply, ticket)) = batch.reply {
-            self.answers.push((reply, Ack { ticket, statuses }));
+            self.answers.push(Answer { reply, ack: Ack { ticket, statuses }, events: count });
         }
     }
 
@@ -93,7 +109,7 @@ impl<D: Disk, H: Host> Group<D, H> {
             return;
         }
         let rules = self.host.rules();
-        let mut log = SpoolLog::new(&mut self.spool, &mut self.broken);
+        let mut log = SpoolLog::new(&mut self.spool, &mut self.unwritten);
         let mut turn = Turn { now: self.host.now(), log: &mut log, rules: &*rules, effects: &mut self.effects };
         self.ledger.tick(&mut turn);
         for _ in 0..SLICES_PER_COMMIT {
@@ -110,12 +126,14 @@ impl<D: Disk, H: Host> Group<D, H> {
         if let Err(error) = self.spool.survivors(&mut slice) {
             tracing::warn!(%error, "the oldest spool segment cannot be read; trying again later");
         }
-        let mut log = SpoolLog::new(&mut self.spool, &mut self.broken);
+        let rules = self.host.rules();
+        let mut log = SpoolLog::new(&mut self.spool, &mut self.unwritten);
         for record in slice.records() {
             self.ledger.carry(MessageId(record.id), record.location, record.kind, record.payload, &mut log);
         }
         if let Some(segment) = slice.unreadable() {
-            let lost = self.ledger.give_up(segment, &mut log, &mut self.effects);
+            let mut turn = Turn { now: self.host.now(), log: &mut log, rules: &*rules, effects: &mut self.effects };
+            let lost = self.ledger.give_up(segment, &mut turn);
             tracing::error!(segment, lost, "records of a damaged spool segment are quarantined");
         }
         self.survivors = slice;
@@ -127,14 +145,8 @@ impl<D: Disk, H: Host> Group<D, H> {
             self.recover();
             return;
         }
-        let started = Instant::now();
-        let result = if self.broken { Err("a record could not be appended".to_owned()) } else { self.commit_spool() };
-        match result {
-            Ok(bytes) => {
-                if bytes > 0 {
-                    let (stats, pending) = (self.spool.stats(), self.ledger.pending_messages());
-                    self.host.committed(Commit { took: started.elapsed(), bytes, events: self.events, stats, pending });
-                }
+        match self.commit_spool() {
+            Ok(()) => {
                 self.release();
                 self.housekeeping();
             }
@@ -142,8 +154,31 @@ impl<D: Disk, H: Host> Group<D, H> {
         }
     }
 
-    fn commit_spool(&mut self) -> Result<u64, String> {
-        self.spool.commit().map_err(|error| error.to_string())
+    /// The last commit. A disk that fails is tried once more at once: there is no later.
+    pub fn finish(&mut self) {
+        self.commit();
+        if let Some(failure) = &mut self.failure {
+            failure.try_now();
+            self.commit(); // what failed
+            self.commit(); // what was held back
+        }
+        if self.failure.is_some() {
+            tracing::error!("the spool could not be written before the end: outcomes and receipts not answered will come again");
+        }
+    }
+
+    /// Makes what is in the group durable, and tells its figures.
+    pub(super) fn commit_spool(&mut self) -> Result<(), String> {
+        if !self.unwritten.is_empty() {
+            return Err("a record could not be appended".to_owned());
+        }
+        let started = Instant::now();
+        let bytes = self.spool.commit().map_err(|error| error.to_string())?;
+        if bytes > 0 {
+            let (stats, pending) = (self.spool.stats(), self.ledger.pending_messages());
+            self.host.committed(Commit { took: started.elapsed(), bytes, events: self.events, stats, pending });
+        }
+        Ok(())
     }
 
     /// The group is durable: consequences first, so that an answered message is already on its way.
@@ -154,9 +189,9 @@ impl<D: Disk, H: Host> Group<D, H> {
             self.host.deliver(&mut self.effects);
             self.effects.clear();
         }
-        for (reply, ack) in self.answers.drain(..) {
+        for answer in self.answers.drain(..) {
             // The session may have gone; its client will not hear, and will send again.
-            let _ = reply.try_send(ack);
+            let _ = answer.reply.try_send(answer.ack);
         }
     }
 
@@ -171,9 +206,14 @@ impl<D: Disk, H: Host> Group<D, H> {
         self.gate.failed.store(failed, Ordering::Relaxed);
     }
 
+    /// While the disk is failing records of the failed group cannot be read, and what cannot be read counts as lost: questions wait.
     pub fn answer(&mut self, question: Question) {
+        if let Some(failure) = &mut self.failure {
+            failure.hold_question(question);
+            return;
+        }
         let rules = self.host.rules();
-        let mut log = SpoolLog::new(&mut self.spool, &mut self.broken);
+        let mut log = SpoolLog::new(&mut self.spool, &mut self.unwritten);
         question(&mut Answering { ledger: &self.ledger, log: &mut log, rules: &*rules });
     }
 }

@@ -13,6 +13,7 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +26,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Rules, Status, UnmatchedReceipt};
 use crate::message::{Job, Mail, MessageId, Timestamp};
-use crate::spool::{Disk, Location, Spool};
+use crate::spool::{Class, Disk, Location, Spool};
 use group::Group;
 pub use recover::{Opened, open, resume};
 
@@ -48,6 +49,8 @@ pub struct Ack {
 }
 
 /// Events that become durable together, and who wants to know.
+///
+/// Submissions come in batches of their own, with a reply: while the disk fails such a batch is refused whole.
 #[derive(Debug)]
 pub struct Batch {
     pub events: Vec<Event>,
@@ -151,7 +154,7 @@ impl Journal {
     /// Hands a batch over.
     ///
     /// # Errors
-    /// Gives the batch back when the thread is too far behind: wait for [`Journal::room`], and read nothing meanwhile.
+    /// Gives the batch back when the thread is too far behind (take nothing in until it has room) or has ended.
     pub fn submit(&self, batch: Batch) -> Result<(), Batch> {
         match self.commands.try_send(Command::Batch(batch)) {
             Ok(()) => Ok(()),
@@ -160,13 +163,14 @@ impl Journal {
         }
     }
 
-    /// Hands a batch over, waiting for room as long as it takes.
-    pub async fn submit_when_possible(&self, mut batch: Batch) {
+    /// Hands a batch over, waiting for room as long as it takes. A thread that has ended takes nothing any more.
+    pub async fn submit_when_possible(&self, batch: Batch) {
+        let mut command = Command::Batch(batch);
         loop {
             let room = self.room.notified();
-            match self.submit(batch) {
-                Ok(()) => return,
-                Err(refused) => batch = refused,
+            match self.commands.try_send(command) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => return,
+                Err(TrySendError::Full(refused)) => command = refused,
             }
             room.await;
         }
@@ -220,12 +224,18 @@ impl<D: Disk, H: Host> Keeper<D, H> {
     fn run(mut self) {
         loop {
             let goes_on = self.gather();
-            self.group.commit();
-            self.room.notify_waiters();
-            if !goes_on {
-                return;
+            if goes_on {
+                self.group.commit();
+            } else {
+                self.group.finish();
+                break;
             }
+            self.room.notify_waiters();
         }
+        // Nobody may wait for a channel that is gone.
+        let Keeper { inbox, room, .. } = self;
+        drop(inbox);
+        room.notify_waiters();
     }
 
     /// Takes in what has come, waiting for the first; false when the thread is to end.
@@ -251,30 +261,49 @@ impl<D: Disk, H: Host> Keeper<D, H> {
     }
 }
 
-/// The spool as the ledger writes to it. An append that fails marks the group as failed; the commit then does not happen.
+/// A record that is not in the spool although the ledger has written it: an append or its group has failed.
+pub(crate) struct Unwritten {
+    class: Class,
+    kind: u8,
+    id: u64,
+    /// Where the ledger believes it to stand.
+    location: Location,
+    payload: Vec<u8>,
+}
+
+/// The spool as the ledger writes to it. A record that cannot be appended is kept; the group is then not committed without it.
 pub(crate) struct SpoolLog<'a, D: Disk> {
     spool: &'a mut Spool<D>,
-    broken: &'a mut bool,
+    unwritten: &'a mut VecDeque<Unwritten>,
 }
 
 impl<'a, D: Disk> SpoolLog<'a, D> {
-    pub(crate) fn new(spool: &'a mut Spool<D>, broken: &'a mut bool) -> Self {
-        SpoolLog { spool, broken }
+    pub(crate) fn new(spool: &'a mut Spool<D>, unwritten: &'a mut VecDeque<Unwritten>) -> Self {
+        SpoolLog { spool, unwritten }
+    }
+
+    fn append(&mut self, class: Class, kind: u8, id: MessageId, payload: &[u8]) -> Location {
+        let appended = match class {
+            // Behind a record that could not be appended nothing is: their order matters.
+            _ if !self.unwritten.is_empty() => None,
+            Class::Full => self.spool.append_full(kind, id.0, payload).ok(),
+            Class::Delta => self.spool.append_delta(kind, id.0, payload).ok(),
+        };
+        let location = appended.unwrap_or_default();
+        if appended.is_none() {
+            self.unwritten.push_back(Unwritten { class, kind, id: id.0, location, payload: payload.to_vec() });
+        }
+        location
     }
 }
 
 impl<D: Disk> Log for SpoolLog<'_, D> {
     fn append_full(&mut self, kind: u8, id: MessageId, payload: &[u8]) -> Location {
-        self.spool.append_full(kind, id.0, payload).unwrap_or_else(|_| {
-            *self.broken = true;
-            Location::default()
-        })
+        self.append(Class::Full, kind, id, payload)
     }
 
     fn append_change(&mut self, kind: u8, id: MessageId, payload: &[u8]) {
-        if self.spool.append_delta(kind, id.0, payload).is_err() {
-            *self.broken = true;
-        }
+        self.append(Class::Delta, kind, id, payload);
     }
 
     fn release(&mut self, location: Location) {

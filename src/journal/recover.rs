@@ -1,11 +1,13 @@
 //! Opening the spool at start: its records make the ledger what it was.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use super::SpoolLog;
-use crate::ledger::{Effect, Ledger, Log, Restored, Rules, Turn};
+use crate::ledger::{Effect, Ledger, Restored, Rules, Turn};
 use crate::message::{MessageId, Timestamp};
-use crate::spool::{Disk, Location, OpenError, Recovery, Settings, Spool};
+use crate::spool::{Disk, OpenError, Recovery, Settings, Spool};
 
 /// What the start found.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +25,7 @@ pub fn open<D: Disk>(disk: D, settings: Settings, ledger: &mut Ledger) -> Result
     let mut unreadable = 0;
     let (mut spool, recovery) = Spool::open(disk, settings, &mut |record| {
         let payload = Bytes::copy_from_slice(record.payload);
-        if ledger.restore(record.kind, MessageId(record.id), record.location, payload, &mut Replay).is_err() {
+        if ledger.restore(record.kind, MessageId(record.id), record.location, payload).is_err() {
             tracing::error!(id = record.id, kind = record.kind, "a spool record cannot be read by this version");
             unreadable += 1;
         }
@@ -43,22 +45,8 @@ pub fn resume<D: Disk, R: Rules>(
     now: Timestamp,
     deliver: impl FnMut(&mut Vec<Effect>),
 ) -> Restored {
-    let mut broken = false;
-    let mut log = SpoolLog::new(spool, &mut broken);
+    let mut unwritten = VecDeque::new(); // stays empty: resuming writes nothing
+    let mut log = SpoolLog::new(spool, &mut unwritten);
     let mut effects = Vec::new();
     ledger.resume(&mut Turn { now, log: &mut log, rules, effects: &mut effects }, deliver)
-}
-
-/// While records are replayed nothing is written, and liveness is told when all have been seen.
-struct Replay;
-
-impl Log for Replay {
-    fn append_full(&mut self, _: u8, _: MessageId, _: &[u8]) -> Location {
-        Location::default()
-    }
-    fn append_change(&mut self, _: u8, _: MessageId, _: &[u8]) {}
-    fn release(&mut self, _: Location) {}
-    fn read(&mut self, _: Location) -> Option<(u8, Bytes)> {
-        None
-    }
 }

@@ -1,1 +1,408 @@
+//! The journal on a simulated disk: group by group where the order matters, and as a thread.
 
+use std::sync::Mutex;
+
+use super::group::Group;
+use super::*;
+use crate::ledger::tests::{TestRules, job, names};
+use crate::ledger::{Ids, MailEnd, OperatorId, kind};
+use crate::message::{Address, Mo, OperatorKey};
+use crate::spool::sim::{Operation, SimDisk};
+use crate::spool::{Settings, Spool};
+use crate::text::{Alphabet, Body};
+
+const SETTINGS: Settings = Settings { segment_size: 64 << 10, max_size: 64 << 20, disk_reserve: 0 };
+const OPERATOR: OperatorKey = OperatorKey(0);
+
+/// Keeps what the journal lets happen, in words.
+struct TestHost {
+    rules: Arc<TestRules>,
+    told: Mutex<Vec<String>>,
+    commits: Mutex<usize>,
+    delivered_at: Mutex<usize>,
+    failures: Mutex<usize>,
+}
+
+impl TestHost {
+    fn told(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap())
+    }
+}
+
+impl Host for TestHost {
+    type Rules = TestRules;
+    fn now(&self) -> Timestamp {
+        Timestamp(1_000_000)
+    }
+    fn rules(&self) -> Arc<TestRules> {
+        self.rules.clone()
+    }
+    fn deliver(&self, effects: &mut Vec<Effect>) {
+        let word = |effect| match effect {
+            Effect::Queue(waiting) => Some(format!("queue {}", waiting.id.0)),
+            Effect::Mail { mail, .. } => Some(format!("mail {}", String::from_utf8_lossy(&mail.body.octets))),
+            Effect::Finished { .. } => Some("finished".to_owned()),
+            Effect::Restored { .. } | Effect::Note(_) => None,
+        };
+        let words: Vec<String> = effects.drain(..).filter_map(word).collect();
+        let commits = *self.commits.lock().unwrap();
+        let before = std::mem::replace(&mut *self.delivered_at.lock().unwrap(), commits);
+        assert!(words.is_empty() || commits > before, "consequences before the disk has it");
+        self.told.lock().unwrap().extend(words);
+    }
+    fn committed(&self, _: Commit) {
+        *self.commits.lock().unwrap() += 1;
+    }
+    fn disk_failed(&self) {
+        *self.failures.lock().unwrap() += 1;
+    }
+}
+
+struct World {
+    disk: SimDisk,
+    host: Arc<TestHost>,
+    gate: Arc<Gate>,
+    group: Group<SimDisk, TestHost>,
+    reply: mpsc::Sender<Ack>,
+    acks: mpsc::Receiver<Ack>,
+}
+
+fn host() -> Arc<TestHost> {
+    Arc::new(TestHost {
+        rules: Arc::default(),
+        told: Mutex::default(),
+        commits: Mutex::default(),
+        delivered_at: Mutex::default(),
+        failures: Mutex::default(),
+    })
+}
+
+fn opened(disk: &SimDisk) -> (Spool<SimDisk>, Ledger) {
+    let (accounts, operators) = names();
+    let mut ledger = Ledger::new(Ids::starting_at(1_000), accounts, operators, 100, 100);
+    let (spool, opened) = open(disk.clone(), SETTINGS, &mut ledger).unwrap();
+    assert_eq!(opened.unreadable, 0);
+    (spool, ledger)
+}
+
+impl World {
+    fn new() -> Self {
+        let disk = SimDisk::new();
+        let host = host();
+        let (spool, ledger) = opened(&disk);
+        let gate = Arc::<Gate>::default();
+        let (reply, acks) = mpsc::channel(16);
+        let group = Group::new(spool, ledger, host.clone(), gate.clone());
+        World { disk, host, gate, group, reply, acks }
+    }
+
+    fn take(&mut self, ticket: u64, events: Vec<Event>) {
+        self.group.take(Batch { events, reply: Some((self.reply.clone(), ticket)) });
+    }
+
+    /// Takes a batch in and commits it.
+    fn durable(&mut self, ticket: u64, events: Vec<Event>) {
+        self.take(ticket, events);
+        self.group.commit();
+    }
+
+    fn acks(&mut self) -> Vec<(u64, Vec<Status>)> {
+        std::iter::from_fn(|| self.acks.try_recv().ok()).map(|ack| (ack.ticket, ack.statuses)).collect()
+    }
+
+    /// The next commit tries the disk without waiting.
+    fn retry(&mut self) {
+        if let Some(failure) = &mut self.group.failure {
+            failure.try_now();
+        }
+        self.group.commit();
+    }
+
+    /// The messages and mailbox items that a start after a power cut finds.
+    fn after_power_cut(&self) -> (usize, usize) {
+        let disk = self.disk.crash(true, &mut |_| crate::spool::sim::Landed::No);
+        let (mut spool, mut ledger) = opened(&disk);
+        let restored = resume(&mut spool, &mut ledger, &TestRules::default(), Timestamp(1_000_000), |effects| effects.clear());
+        (restored.messages, restored.mailbox_items)
+    }
+}
+
+fn accept(id: u64) -> Event {
+    Event::Accept(job(id, 1, "358401234567"))
+}
+
+fn sent(id: u64) -> Event {
+    let operator_id = OperatorId::from_slice(format!("op{id}").as_bytes());
+    Event::Sent { job: job(id, 1, "358401234567"), operator: OPERATOR, part: 0, total: 1, operator_id }
+}
+
+fn inbound(text: &str) -> Event {
+    Event::Mo(Mo {
+        operator: "alpha".into(),
+        source: Address::new(1, 1, b"358401234567"),
+        destination: Address::new(3, 0, b"17171"),
+        protocol_id: 0,
+        dcs_class: 0,
+        received_at: Timestamp(1_000_000),
+        concatenation: None,
+        udh: Bytes::new(),
+        body: Body { alphabet: Alphabet::Gsm7, octets: Bytes::copy_from_slice(text.as_bytes()) },
+        tlvs: Bytes::new(),
+    })
+}
+
+#[test]
+fn nothing_is_answered_and_nothing_follows_before_the_commit() {
+    let mut world = World::new();
+    world.take(7, vec![accept(1), accept(2)]);
+    world.take(8, vec![inbound("hi"), inbound("X")]);
+    assert_eq!((world.acks(), world.host.told()), (vec![], vec![]));
+    world.group.commit();
+    assert_eq!(world.host.told(), ["queue 1", "queue 2", "mail hi"]);
+    assert_eq!(world.acks(), [(7, vec![]), (8, vec![0, 0x66])]);
+    assert_eq!((world.after_power_cut(), *world.host.commits.lock().unwrap()), ((2, 1), 1));
+}
+
+#[test]
+fn a_failed_commit_refuses_submissions_and_keeps_the_rest_until_the_disk_is_well() {
+    let mut world = World::new();
+    world.durable(1, vec![accept(1)]);
+    world.acks();
+    world.host.told();
+    world.disk.fail(Operation::Sync, 0, u64::MAX);
+    world.take(2, vec![accept(2), accept(3)]);
+    world.take(3, vec![sent(1), inbound("hi")]);
+    world.group.commit();
+    assert_eq!(world.acks(), [(2, vec![0x08, 0x08])], "only what is refused is answered");
+    assert!(world.gate.has_failed());
+    assert_eq!(world.host.told(), Vec::<String>::new());
+    // While it lasts: refused at once, or kept.
+    world.take(4, vec![accept(4)]);
+    world.take(5, vec![inbound("later")]);
+    world.retry();
+    assert_eq!(world.acks(), [(4, vec![0x08])]);
+    world.disk.heal();
+    world.retry();
+    assert!(!world.gate.has_failed());
+    assert_eq!((world.acks(), world.host.told()), (vec![(3, vec![])], vec!["mail hi".to_owned()]));
+    world.group.commit();
+    assert_eq!((world.acks(), world.host.told()), (vec![(5, vec![])], vec!["mail later".to_owned()]));
+    assert_eq!(world.after_power_cut(), (1, 2), "what was refused does not come back");
+    assert_eq!(world.group.ledger.pending_messages(), 1);
+    assert_eq!(*world.host.failures.lock().unwrap(), 1);
+}
+
+#[test]
+fn a_disk_that_fails_again_while_the_group_is_written_again_loses_nothing() {
+    for skip in 0..6 {
+        for operation in [Operation::Sync, Operation::Write, Operation::Create] {
+            let mut world = World::new();
+            world.durable(1, vec![accept(1), accept(2)]);
+            world.acks();
+            world.disk.fail(Operation::Sync, 0, 1);
+            world.durable(2, vec![sent(1), sent(2), inbound("hi")]);
+            world.take(3, vec![accept(3)]);
+            world.disk.fail(operation, skip, 1);
+            for _ in 0..3 {
+                world.retry();
+            }
+            world.group.commit();
+            assert_eq!(world.acks(), [(3, vec![0x08]), (2, vec![])], "{operation:?} {skip}");
+            assert_eq!(world.after_power_cut(), (2, 1));
+            assert!(world.group.ledger.status(MessageId(1), &mut NoLog).is_some_and(|s| s.parts[0].operator_id == "op1"));
+        }
+    }
+}
+
+/// For questions that memory answers.
+struct NoLog;
+
+impl Log for NoLog {
+    fn append_full(&mut self, _: u8, _: MessageId, _: &[u8]) -> Location {
+        Location::default()
+    }
+    fn append_change(&mut self, _: u8, _: MessageId, _: &[u8]) {}
+    fn release(&mut self, _: Location) {}
+    fn read(&mut self, _: Location) -> Option<(u8, Bytes)> {
+        None
+    }
+}
+
+#[test]
+fn a_batch_of_both_kinds_is_answered_place_by_place() {
+    let mut world = World::new();
+    world.disk.fail(Operation::Sync, 0, 1);
+    world.durable(1, vec![inbound("hi"), accept(1), inbound("X")]);
+    assert_eq!(world.acks(), [], "part of it is kept");
+    world.retry();
+    assert_eq!(world.acks(), [(1, vec![0, 0x08, 0x66])]);
+    assert_eq!(world.after_power_cut(), (0, 1));
+}
+
+#[test]
+fn a_submission_without_anyone_to_refuse_it_to_is_kept() {
+    let mut world = World::new();
+    world.disk.fail(Operation::Sync, 0, 1);
+    world.group.take(Batch { events: vec![accept(1)], reply: None });
+    world.durable(2, vec![inbound("hi")]);
+    world.retry();
+    assert_eq!((world.acks(), world.after_power_cut()), (vec![(2, vec![])], (1, 1)));
+}
+
+#[test]
+fn what_was_finished_in_the_failed_group_leaves_nothing_alive_in_the_spool() {
+    let mut world = World::new();
+    world.durable(1, vec![accept(1), sent(1), inbound("hi")]);
+    world.disk.fail(Operation::Sync, 0, 1);
+    let mail = MessageId(1_000);
+    world.durable(2, vec![Event::MailDone { id: mail, how: MailEnd::Delivered }, inbound("ho")]);
+    world.take(3, vec![Event::MailDone { id: MessageId(1_001), how: MailEnd::Delivered }]);
+    world.retry();
+    world.group.commit();
+    assert_eq!(world.group.spool.stats().live_records, 1);
+    assert_eq!(world.after_power_cut(), (1, 0));
+    // The same within one group.
+    world.disk.fail(Operation::Sync, 0, 1);
+    world.durable(4, vec![inbound("one"), Event::MailDone { id: MessageId(1_002), how: MailEnd::Delivered }]);
+    world.retry();
+    assert_eq!((world.group.spool.stats().live_records, world.group.ledger.live()), (1, 1));
+}
+
+#[test]
+fn a_record_that_cannot_be_appended_fails_the_group_and_is_not_forgotten() {
+    let mut world = World::new();
+    let unwritten =
+        |id: u64| Unwritten { class: Class::Delta, kind: kind::DONE, id, location: Location::default(), payload: vec![] };
+    world.take(1, vec![accept(1)]);
+    world.take(2, vec![inbound("hi")]);
+    world.group.unwritten.push_back(unwritten(77));
+    world.group.commit();
+    assert_eq!(world.acks(), [(1, vec![0x08])]);
+    world.retry();
+    assert_eq!(world.acks(), [(2, vec![])]);
+    assert_eq!(world.after_power_cut(), (0, 1), "the spool still had the refused submission; it is finished there");
+    assert_eq!(world.group.spool.stats().live_records, 1);
+}
+
+#[test]
+fn questions_wait_while_records_of_the_failed_group_cannot_be_read() {
+    let mut world = World::new();
+    world.durable(1, vec![accept(1)]);
+    world.disk.fail(Operation::Sync, 0, 1);
+    world.durable(2, vec![inbound("hi")]);
+    let (answer, answered) = std::sync::mpsc::channel();
+    world.group.answer(Box::new(move |lookup| answer.send(lookup.mail(MessageId(1_000)).is_some()).unwrap()));
+    assert!(answered.try_recv().is_err());
+    world.retry();
+    assert_eq!(answered.try_recv(), Ok(true));
+}
+
+#[test]
+fn the_end_commits_what_waits_for_a_disk_that_is_well_again() {
+    let mut world = World::new();
+    world.disk.fail(Operation::Sync, 0, 1);
+    world.durable(1, vec![inbound("hi")]);
+    world.take(2, vec![inbound("later")]);
+    world.group.finish();
+    assert_eq!(world.acks(), [(1, vec![]), (2, vec![])]);
+    assert_eq!(world.after_power_cut(), (0, 2));
+}
+
+#[test]
+fn compaction_keeps_what_is_pending_through_failures_and_restarts() {
+    let mut world = World::new();
+    world.durable(1, vec![accept(1), sent(1)]);
+    let text = "a".repeat(4_000);
+    let mut mail = 1_000;
+    for round in 0..400u64 {
+        if round % 37 == 0 {
+            world.disk.fail(Operation::Sync, round % 3, 1);
+        }
+        world.take(round, vec![inbound(&text), Event::MailDone { id: MessageId(mail), how: MailEnd::Delivered }]);
+        mail += 1;
+        world.group.maintain();
+        world.group.commit();
+        world.disk.heal();
+        while world.group.failure.is_some() {
+            world.retry();
+        }
+        world.acks();
+        world.host.told();
+    }
+    world.group.commit();
+    let stats = world.group.spool.stats();
+    assert!(stats.segments_used < 10, "{stats:?}");
+    assert_eq!((stats.live_records, world.group.ledger.live()), (1, 1));
+    assert_eq!(world.after_power_cut(), (1, 0));
+    let status = world.group.ledger.status(MessageId(1), &mut NoLog).unwrap();
+    assert_eq!(status.parts[0].operator_id, "op1");
+}
+
+/// The thread, and what it takes its batches for.
+fn started() -> (Journal, JoinHandle<()>, Arc<TestHost>) {
+    let disk = SimDisk::new();
+    let host = host();
+    let (spool, ledger) = opened(&disk);
+    let (journal, thread) = Journal::start(spool, ledger, host.clone()).unwrap();
+    (journal, thread, host)
+}
+
+#[tokio::test]
+async fn the_thread_answers_each_batch_once_in_order_and_commits_all_before_it_ends() {
+    let (journal, thread, host) = started();
+    let (reply, mut acks) = mpsc::channel(100);
+    for ticket in 0..50 {
+        journal.submit(Batch { events: vec![accept(ticket + 1)], reply: Some((reply.clone(), ticket)) }).unwrap();
+    }
+    journal.stop();
+    for ticket in 0..50 {
+        assert_eq!(acks.recv().await, Some(Ack { ticket, statuses: vec![] }));
+    }
+    thread.join().unwrap();
+    assert_eq!(host.told().len(), 50);
+    assert!(journal.submit(Batch { events: vec![], reply: None }).is_err());
+    journal.submit_when_possible(Batch { events: vec![], reply: None }).await;
+    assert_eq!(journal.ask(|lookup| lookup.parked()).await, None);
+}
+
+#[tokio::test]
+async fn a_question_sees_what_was_handed_over_before_it() {
+    let (journal, thread, _) = started();
+    journal.submit(Batch { events: vec![accept(1), sent(1)], reply: None }).unwrap();
+    let status = journal.ask(|lookup| lookup.status(MessageId(1))).await.flatten().unwrap();
+    assert_eq!(status.parts[0].operator_id, "op1");
+    let job = journal.ask(|lookup| lookup.job(MessageId(1))).await.flatten();
+    assert!(job.is_some());
+    assert_eq!(journal.ask(|lookup| lookup.mail(MessageId(1))).await, Some(None));
+    journal.stop();
+    thread.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_full_channel_gives_the_batch_back_and_those_who_wait_get_their_turn() {
+    let (journal, thread, _) = started();
+    let (hold, held) = std::sync::mpsc::channel::<()>();
+    let (reached, at_question) = std::sync::mpsc::channel();
+    // The thread stands still in a question until it is let go.
+    assert!(journal.tell(move |_| {
+        let _ = reached.send(());
+        let _ = held.recv();
+    }));
+    at_question.recv().unwrap();
+    while journal.submit(Batch { events: vec![], reply: None }).is_ok() {}
+    assert_eq!(journal.backlog(), QUEUE);
+    assert!(!journal.tell(|_| ()));
+    let (reply, mut acks) = mpsc::channel(1);
+    let refused = journal.submit(Batch { events: vec![accept(1)], reply: Some((reply, 9)) }).unwrap_err();
+    assert_eq!(refused.events.len(), 1);
+    let waiting = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.submit_when_possible(refused).await }
+    });
+    tokio::task::yield_now().await;
+    drop(hold);
+    assert_eq!(acks.recv().await, Some(Ack { ticket: 9, statuses: vec![] }));
+    waiting.await.unwrap();
+    journal.stop();
+    thread.join().unwrap();
+}

@@ -113,9 +113,12 @@ const VALIDITY_GIVEN: u8 = 0x04;
 
 /// Appends the payload of an accepted message.
 pub fn put_message(out: &mut Vec<u8>, m: &Message) {
-    let flags =
-        if m.submitted_destination.is_some() { HAS_SUBMITTED_DESTINATION } else { 0 } | if m.short_id { SHORT_ID } else { 0 };
-    out.put_u8(flags);
+    let flags = [
+        (m.submitted_destination.is_some(), HAS_SUBMITTED_DESTINATION),
+        (m.short_id, SHORT_ID),
+        (m.validity_given, VALIDITY_GIVEN),
+    ];
+    out.put_u8(flags.iter().filter(|(set, _)| *set).fold(0, |octet, (_, bit)| octet | bit));
     put_short(out, m.account.as_bytes());
     put_address(out, &m.source);
     put_address(out, &m.destination);

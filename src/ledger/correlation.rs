@@ -75,22 +75,39 @@ impl Correlation {
         }
     }
 
-    /// The part a receipt with this key means, given the two addresses of its deliver_sm. A receipt whose addresses both contradict
-    /// the number sent to belongs to somebody else.
-    pub fn find(&self, key: Key, source: &Address, destination: &Address) -> Found {
-        let Some(targets) = self.map.get(&key) else { return Found::Nothing };
-        let (source, destination) = (suffix(&source.digits), suffix(&destination.digits));
-        let mut fitting = targets.iter().filter(|t| {
-            t.destination == 0 || (source == 0 && destination == 0) || t.destination == source || t.destination == destination
-        });
-        match (fitting.next(), fitting.next()) {
-            (None, _) => Found::Nothing,
-            (Some(target), None) => Found::One(*target),
-            (Some(_), Some(_)) => Found::Ambiguous,
+    /// The part a receipt with these keys means, given the two addresses of its deliver_sm.
+    ///
+    /// An address that confirms the number sent to counts more than none that could; a part that `waits` for its receipt more than
+    /// one that has its final state, for ids come round again. A receipt whose addresses contradict the number sent to belongs to
+    /// somebody else.
+    pub fn find(&self, keys: &[Key], source: &Address, destination: &Address, waits: impl Fn(Target) -> bool) -> Found {
+        let addresses = (suffix(&source.digits), suffix(&destination.digits));
+        let mut best: SmallVec<[Target; 2]> = SmallVec::new();
+        let mut best_rank = (Fit::Unknown, false);
+        for target in keys.iter().filter_map(|key| self.map.get(key)).flatten() {
+            let Some(fit) = fit(*target, addresses) else { continue };
+            let rank = (fit, waits(*target));
+            if best.is_empty() || rank > best_rank {
+                best.clear();
+                best_rank = rank;
+            }
+            if rank == best_rank && !best.contains(target) {
+                best.push(*target);
+            }
+        }
+        match best[..] {
+            [] => Found::Nothing,
+            [target] => Found::One(target),
+            // All of them have their final state: whichever it is, the receipt is a repeated one.
+            [.., newest] if !best_rank.1 => Found::One(newest),
+            [..] => Found::Ambiguous,
         }
     }
 
     /// The message is final: the key of its part is remembered for a while longer, then forgotten.
+    ///
+    /// Right after [`insert`](Self::insert) it makes a second id of a part known that long: what was sent again after no response
+    /// has two.
     pub fn finish(&mut self, key: Key, message: MessageId, part: u8) {
         self.finished.push_back((key, message, part));
         if self.finished.len() > self.remember
@@ -103,15 +120,25 @@ impl Correlation {
             }
         }
     }
+}
 
-    /// Parts that wait for a receipt or are still remembered.
-    pub fn len(&self) -> usize {
-        self.map.len()
-    }
+/// How sure the addresses of a receipt are about a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Unknown,
+    Confirmed,
+}
 
-    pub fn is_empty(&self) -> bool {
-        self.map.is_empty()
+/// `None` when the addresses contradict the number sent to. Without a source number there is no contradiction: the destination is
+/// then the sender of the message, as the standard has it, or the recipient where an operator swaps them.
+fn fit(target: Target, (source, destination): (u32, u32)) -> Option<Fit> {
+    if target.destination == 0 {
+        return Some(Fit::Unknown);
     }
+    if target.destination == source || target.destination == destination {
+        return Some(Fit::Confirmed);
+    }
+    (source == 0).then_some(Fit::Unknown)
 }
 
 /// The last seven digits of an address as a number, plus one so that it is never 0; 0 when it has fewer than seven digits. Seven

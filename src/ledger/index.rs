@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::event::PartSet;
+use super::event::{MAX_PARTS, PartSet};
 use crate::message::{AccountKey, Address, Job, MessageId, Mo, OperatorKey, ReceiptRequest, Timestamp};
 use crate::receipt::{Receipt, State};
 use crate::spool::Location;
@@ -42,6 +42,8 @@ pub(super) struct Pending {
 pub(super) struct Part {
     pub state: PartState,
     pub operator: Option<OperatorKey>,
+    /// Seconds since the Unix epoch when the operator took it; 0 before.
+    pub sent_at: u32,
     pub operator_id: SmallVec<[u8; 16]>,
 }
 
@@ -53,11 +55,14 @@ pub(super) enum PartState {
 }
 
 impl Pending {
-    /// Makes room for `total` parts when the first of them is heard of.
+    /// Makes room for `total` parts when the first of them is heard of; `None` for a part that is not one of at most [`MAX_PARTS`].
     pub fn part_mut(&mut self, part: u8, total: u8) -> Option<&mut Part> {
+        if usize::from(total) > MAX_PARTS {
+            return None;
+        }
         if self.parts.len() < usize::from(total) {
             let mut parts = std::mem::take(&mut self.parts).into_vec();
-            let fresh = Part { state: PartState::Waiting, operator: None, operator_id: SmallVec::new() };
+            let fresh = Part { state: PartState::Waiting, operator: None, sent_at: 0, operator_id: SmallVec::new() };
             parts.resize(total.into(), fresh);
             self.parts = parts.into_boxed_slice();
         }
@@ -67,6 +72,15 @@ impl Pending {
     /// Parts that need not be sent (again).
     pub fn done(&self) -> PartSet {
         self.parts.iter().enumerate().filter(|(_, p)| p.state != PartState::Waiting).fold(0, |set, (i, _)| set | 1 << i)
+    }
+
+    /// Will nothing more be heard of any part? Where no receipt is asked for, a part that was sent is at its end.
+    pub fn is_settled(&self) -> bool {
+        self.parts.iter().all(|part| match part.state {
+            PartState::Waiting => false,
+            PartState::Sent => !self.receipt.wants_any(),
+            PartState::Final { .. } => true,
+        })
     }
 
     /// The operator that has taken a part already: the others must go the same way.

@@ -3,7 +3,8 @@
 //! Parts are durable before the operator is answered, come in any order and on any bind. What has not come in time is not waited
 //! for: the parts that did come are forwarded one by one, still marked as parts.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::BufMut;
 use hashbrown::HashMap;
@@ -11,12 +12,20 @@ use smallvec::SmallVec;
 
 use super::event::{Effect, Note, Status};
 use super::index::{Item, What};
-use super::{Ledger, Log, Rules, Turn, kind};
+use super::receipts::before;
+use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, kind};
 use crate::message::{AccountKey, Mail, MailKind, MessageId, Mo, Timestamp};
 use crate::text::{Body, Concatenation};
 
 /// ESME_RX_R_APPN: this message is refused; the operator need not try it again (SMPP 3.4 section 5.1.3).
 const REFUSED: Status = 0x66;
+
+/// The longest joined message: what one message_payload can carry to the application (SMPP 5.0 section 4.8.4.36).
+const JOINED_OCTETS: usize = 65_535;
+
+/// Octets of parts held per operator, so that parts without end do not fill memory; each counts with what it takes besides its text.
+const HELD_OCTETS: usize = 16 << 20;
+const PART_OVERHEAD: usize = 512;
 
 /// What the parts of one message have in common (3GPP TS 23.040 section 9.2.3.24.1: originating address, reference, total).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,11 +36,31 @@ struct Joint {
     total: u8,
 }
 
+/// A message of which parts are here.
+#[derive(Debug)]
+struct Open {
+    /// Of the part that came first.
+    operator: Arc<str>,
+    since: Timestamp,
+    first: MessageId,
+    /// Octets of text, and with what the parts take besides.
+    text: usize,
+    held: usize,
+    parts: SmallVec<[(u8, MessageId); 4]>,
+}
+
+/// The open messages that began with one operator.
+#[derive(Debug, Default)]
+struct Line {
+    held: usize,
+    by_age: BTreeMap<(Timestamp, MessageId), Joint>,
+}
+
 /// Which parts of which messages are here.
 #[derive(Debug, Default)]
 pub(super) struct Reassembly {
-    open: HashMap<Joint, SmallVec<[(u8, MessageId); 4]>>,
-    since: VecDeque<(Timestamp, Joint)>,
+    open: HashMap<Joint, Open>,
+    lines: HashMap<Arc<str>, Line>,
 }
 
 impl Joint {
@@ -46,61 +75,112 @@ impl Joint {
 }
 
 impl Reassembly {
-    /// Adds a part; the ids of all parts in order when it was the last one missing. A part that came twice is refused with the id
-    /// already held.
-    fn add(&mut self, joint: Joint, sequence: u8, id: MessageId, until: Timestamp) -> Result<Option<Vec<MessageId>>, MessageId> {
-        let parts = self.open.entry(joint.clone()).or_default();
-        if let Some((_, held)) = parts.iter().find(|(s, _)| *s == sequence) {
-            return Err(*held);
+    fn add(&mut self, joint: &Joint, sequence: u8, id: MessageId, mo: &Mo) {
+        let fresh =
+            || Open { operator: mo.operator.clone(), since: mo.received_at, first: id, text: 0, held: 0, parts: SmallVec::new() };
+        let open = self.open.entry(joint.clone()).or_insert_with(fresh);
+        let text = mo.body.octets.len();
+        let held = text + mo.udh.len() + mo.tlvs.len() + PART_OVERHEAD;
+        open.text += text;
+        open.held += held;
+        open.parts.push((sequence, id));
+        let line = self.lines.entry(open.operator.clone()).or_default();
+        line.held += held;
+        line.by_age.entry((open.since, open.first)).or_insert_with(|| joint.clone());
+    }
+
+    /// The part with this number, if it is here.
+    fn held(&self, joint: &Joint, sequence: u8) -> Option<MessageId> {
+        let open = self.open.get(joint)?;
+        open.parts.iter().find(|(s, _)| *s == sequence).map(|(_, id)| *id)
+    }
+
+    /// Is this the only part missing, and the whole not too long?
+    fn completes(&self, joint: &Joint, octets: usize) -> bool {
+        let open = self.open.get(joint);
+        open.is_some_and(|open| open.parts.len() + 1 == usize::from(joint.total) && open.text + octets <= JOINED_OCTETS)
+    }
+
+    /// Takes the parts out, in the order of their numbers.
+    fn take(&mut self, joint: &Joint) -> SmallVec<[(u8, MessageId); 4]> {
+        let Some(mut open) = self.open.remove(joint) else { return SmallVec::new() };
+        if let Some(line) = self.lines.get_mut(&open.operator) {
+            line.held -= open.held;
+            line.by_age.remove(&(open.since, open.first));
         }
-        if parts.is_empty() {
-            self.since.push_back((until, joint.clone()));
+        open.parts.sort_unstable();
+        open.parts
+    }
+
+    /// A message that must not wait any longer because its operator has sent too much: the one just added to when it has grown too
+    /// long, else the oldest.
+    fn excess(&self, joint: &Joint) -> Option<Joint> {
+        let open = self.open.get(joint)?;
+        if open.text > JOINED_OCTETS || open.parts.len() >= usize::from(joint.total) {
+            return Some(joint.clone());
         }
-        parts.push((sequence, id));
-        if parts.len() < usize::from(joint.total) {
-            return Ok(None);
-        }
-        parts.sort_unstable();
-        let ids = parts.iter().map(|(_, id)| *id).collect();
-        self.open.remove(&joint);
-        Ok(Some(ids))
+        let line = self.lines.get(&open.operator).filter(|line| line.held > HELD_OCTETS)?;
+        line.by_age.values().next().cloned()
+    }
+
+    /// Messages of which the first part came at `moment` or before.
+    fn since(&self, moment: Timestamp) -> Vec<Joint> {
+        let due = |line: &Line| {
+            let due = line.by_age.iter().take_while(|((since, _), _)| *since <= moment).take(EXPIRIES_PER_TICK);
+            due.map(|(_, joint)| joint.clone()).collect::<Vec<_>>()
+        };
+        self.lines.values().flat_map(due).collect()
     }
 }
 
 impl Ledger {
-    pub(super) fn mo<L: Log, R: Rules>(&mut self, mo: Mo, t: &mut Turn<'_, L, R>) -> Status {
+    pub(super) fn mo<L: Log, R: Rules>(&mut self, mut mo: Mo, t: &mut Turn<'_, L, R>) -> Status {
         t.effects.push(Effect::Note(Note::MoReceived));
-        match mo.concatenation.filter(|c| c.total > 1) {
-            None => self.mo_whole(mo, &[], t),
-            Some(c) => {
-                self.mo_part(mo, c, t);
-                0
+        // Numbers that make no sense are passed over, as a handset does (3GPP TS 23.040 section 9.2.3.24.1).
+        mo.concatenation = mo.concatenation.filter(|c| c.total > 1 && (1..=c.total).contains(&c.sequence));
+        match mo.concatenation {
+            None => {
+                let account = self.inbound_account(&mo, t);
+                self.mo_whole(mo, account, &[], t)
             }
+            Some(c) => self.mo_part(mo, c, t),
         }
     }
 
-    fn mo_part<L: Log, R: Rules>(&mut self, mo: Mo, c: Concatenation, t: &mut Turn<'_, L, R>) {
+    fn mo_part<L: Log, R: Rules>(&mut self, mo: Mo, c: Concatenation, t: &mut Turn<'_, L, R>) -> Status {
+        let joint = Joint::of(&mo, c);
+        if let Some(held) = self.reassembly.held(&joint, c.sequence) {
+            if self.mo_held(held).is_some_and(|held| held.body == mo.body && held.udh == mo.udh) {
+                return 0; // the operator sent it again: it is durable already
+            }
+            // The sender has used the reference for another message: the rest of the one before will not come.
+            self.forward_incomplete(&joint, t);
+        }
+        if self.reassembly.completes(&joint, mo.body.octets.len()) {
+            return self.complete(&joint, mo, c, t);
+        }
         let id = self.ids.next();
-        let until = mo.received_at.plus(t.rules.limits().mo_reassembly);
-        let Ok(complete) = self.reassembly.add(Joint::of(&mo, c), c.sequence, id, until) else {
-            return; // the operator sent it again: it is durable already
-        };
         self.scratch.clear();
         super::codec::put_mo(&mut self.scratch, &mo);
         let location = t.log.append_full(kind::MO_PART, id, &self.scratch);
+        self.reassembly.add(&joint, c.sequence, id, &mo);
         self.index.insert(id, Item { location, what: What::MoPart(Box::new(mo)) });
-        let Some(ids) = complete else { return };
-        if let Some(joined) = self.join(&ids) {
-            self.mo_whole(joined, &ids, t);
+        if let Some(excess) = self.reassembly.excess(&joint) {
+            self.forward_incomplete(&excess, t);
         }
+        0
     }
 
-    /// One message of all the parts: their texts one after the other, the rest from the first.
-    fn join(&self, ids: &[MessageId]) -> Option<Mo> {
-        let parts: Vec<&Mo> = ids.iter().filter_map(|id| self.mo_held(*id)).collect();
-        let first = *parts.first()?;
-        let bodies: Vec<Body> = parts.iter().map(|part| part.body.clone()).collect();
-        Some(Mo { concatenation: None, body: Body::join(&bodies), ..first.clone() })
+    /// The last part is here. It gets no record of its own: the one that holds the joined message says it all.
+    fn complete<L: Log, R: Rules>(&mut self, joint: &Joint, last: Mo, c: Concatenation, t: &mut Turn<'_, L, R>) -> Status {
+        let held = self.reassembly.take(joint);
+        let before = held.iter().take_while(|(sequence, _)| *sequence < c.sequence).count();
+        let ids: Vec<MessageId> = held.iter().map(|(_, id)| *id).collect();
+        let mut parts: Vec<&Mo> = ids.iter().filter_map(|id| self.mo_held(*id)).collect();
+        parts.insert(before.min(parts.len()), &last);
+        let joined = join(&parts);
+        let account = self.inbound_account(&joined, t);
+        self.mo_whole(joined, account, &ids, t)
     }
 
     fn mo_held(&self, id: MessageId) -> Option<&Mo> {
@@ -110,13 +190,22 @@ impl Ledger {
         }
     }
 
-    /// Puts the message in the mailbox of whoever its number and first word belong to, and finishes its parts in the same record.
-    fn mo_whole<L: Log, R: Rules>(&mut self, mo: Mo, parts: &[MessageId], t: &mut Turn<'_, L, R>) -> Status {
-        let text = mo.body.to_text().unwrap_or_default();
-        let Some(account) = t.rules.inbound(&mo.destination, &text) else {
+    fn inbound_account<L: Log, R: Rules>(&self, mo: &Mo, t: &Turn<'_, L, R>) -> Option<Arc<str>> {
+        t.rules.inbound(&mo.destination, &mo.body.to_text().unwrap_or_default())
+    }
+
+    /// Puts the message in the mailbox of whoever it belongs to, and finishes its parts in the same record.
+    fn mo_whole<L: Log, R: Rules>(
+        &mut self,
+        mo: Mo,
+        account: Option<Arc<str>>,
+        parts: &[MessageId],
+        t: &mut Turn<'_, L, R>,
+    ) -> Status {
+        let Some(account) = account else {
             t.effects.push(Effect::Note(Note::MoUnroutable));
             for id in parts {
-                self.drop_mo_part(*id, t, true);
+                self.close(*id, t);
             }
             return REFUSED;
         };
@@ -146,43 +235,45 @@ impl Ledger {
         self.post(key, mail, t);
         t.effects.push(Effect::Note(Note::MoRouted { account: key }));
         for id in parts {
-            self.drop_mo_part(*id, t, false);
+            if let Some(item) = self.index.remove(*id) {
+                t.log.release(item.location);
+            }
         }
         0
     }
 
-    fn drop_mo_part<L: Log, R: Rules>(&mut self, id: MessageId, t: &mut Turn<'_, L, R>, record: bool) -> Option<Mo> {
-        let item = self.index.remove(id)?;
-        t.log.release(item.location);
-        if record {
-            t.log.append_change(kind::DONE, id, &[]);
-        }
-        match item.what {
-            What::MoPart(mo) => Some(*mo),
-            _ => None,
+    /// Forwards what came of a message whose other parts are not waited for, one by one, still marked as parts. All go where the
+    /// first of them belongs: only there the keyword stands.
+    fn forward_incomplete<L: Log, R: Rules>(&mut self, joint: &Joint, t: &mut Turn<'_, L, R>) {
+        let parts = self.reassembly.take(joint);
+        let Some(first) = parts.first().and_then(|(_, id)| self.mo_held(*id)) else { return };
+        let account = self.inbound_account(first, t);
+        t.effects.push(Effect::Note(Note::MoIncomplete));
+        for (_, id) in parts {
+            if let Some(mo) = self.mo_held(id).cloned() {
+                self.mo_whole(mo, account.clone(), &[id], t);
+            }
         }
     }
 
     /// Forwards what came of messages whose other parts did not come in time.
     pub(super) fn expire_mo<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>) {
-        while let Some((_, joint)) = self.reassembly.since.pop_front_if(|(until, _)| *until <= t.now) {
-            let Some(mut parts) = self.reassembly.open.remove(&joint) else { continue };
-            parts.sort_unstable();
-            t.effects.push(Effect::Note(Note::MoIncomplete));
-            for (_, id) in parts {
-                if let Some(mo) = self.mo_held(id).cloned() {
-                    self.mo_whole(mo, &[id], t);
-                }
-            }
+        let Some(moment) = before(t.now, t.rules.limits().mo_reassembly) else { return };
+        for joint in self.reassembly.since(moment) {
+            self.forward_incomplete(&joint, t);
         }
     }
 
     /// A part read back at start takes its place again.
-    pub(super) fn restore_mo_part(&mut self, id: MessageId, mo: &Mo, time_to_wait: std::time::Duration) {
+    pub(super) fn resume_mo_part(&mut self, id: MessageId, mo: &Mo) {
         if let Some(c) = mo.concatenation {
-            // All parts present cannot happen: the last one and the joined message are one group; a torn group leaves the message
-            // to be completed by the operator's next attempt or by time.
-            let _ = self.reassembly.add(Joint::of(mo, c), c.sequence, id, mo.received_at.plus(time_to_wait));
+            self.reassembly.add(&Joint::of(mo, c), c.sequence, id, mo);
         }
     }
+}
+
+/// One message of all the parts: their texts one after the other, the rest from the first.
+fn join(parts: &[&Mo]) -> Mo {
+    let bodies: Vec<Body> = parts.iter().map(|part| part.body.clone()).collect();
+    Mo { concatenation: None, body: Body::join(&bodies), ..parts[0].clone() }
 }

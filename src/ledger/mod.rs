@@ -13,10 +13,13 @@ mod correlation;
 mod event;
 mod index;
 mod mo;
+mod parking;
+mod receipt_mail;
+mod receipts;
 mod restore;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,7 +27,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 pub use codec::{Unreadable, put_message};
@@ -36,9 +38,10 @@ pub use status::{MessageStatus, PartStatus, UnmatchedReceipt};
 use crate::message::{Address, Mail, Message, MessageId, Names, OperatorKey, Timestamp};
 use crate::receipt::{ReceiptId, ReceiptPolicy};
 use crate::spool::Location;
-use correlation::{Correlation, Key};
+use correlation::Correlation;
 use index::Index;
 use mo::Reassembly;
+use parking::Parking;
 
 /// Kinds of spool records. "Full" ones say everything about a thing; the others are changes to it.
 pub mod kind {
@@ -133,9 +136,13 @@ impl Ids {
 pub struct Ledger {
     index: Index,
     correlation: Correlation,
-    parked: HashMap<Key, SmallVec<[MessageId; 1]>>,
-    parked_since: VecDeque<(Timestamp, MessageId)>,
-    awaiting: VecDeque<(Timestamp, MessageId)>,
+    parking: Parking,
+    /// Receipts found parked at start: a torn write may have left out that they had found their owner.
+    recheck: Vec<MessageId>,
+    /// Messages with parts that wait for a receipt, by the second one of them was sent. Entries of finished messages stay until
+    /// their time, or until there are more than `awaiting_limit`.
+    awaiting: VecDeque<(u32, MessageId)>,
+    awaiting_limit: usize,
     reassembly: Reassembly,
     history: History,
     unmatched: VecDeque<UnmatchedReceipt>,
@@ -157,9 +164,10 @@ impl Ledger {
         Ledger {
             index: Index::new(hot),
             correlation: Correlation::new(history),
-            parked: HashMap::new(),
-            parked_since: VecDeque::new(),
+            parking: Parking::default(),
+            recheck: Vec::new(),
             awaiting: VecDeque::new(),
+            awaiting_limit: EXPIRIES_PER_TICK,
             reassembly: Reassembly::default(),
             history: History::new(history),
             unmatched: VecDeque::new(),

@@ -6,12 +6,12 @@ use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
 use super::codec::{self, Reader, Unreadable, put_short, state};
-use super::correlation::{Target, suffix};
+use super::correlation::suffix;
 use super::event::{Effect, Waiting};
 use super::index::{Item, Parked, Part, PartState, Pending, What};
 use super::{Ledger, Log, Rules, Turn, kind};
 use crate::message::{AccountKey, Address, Job, MessageId, Names, OperatorKey, Timestamp};
-use crate::receipt::Receipt;
+use crate::receipt::{Receipt, State};
 use crate::spool::Location;
 
 /// What recovery found.
@@ -26,47 +26,29 @@ pub struct Restored {
 impl Ledger {
     /// Takes one record of the spool in, in the order in which they were appended. Changes to unknown things are passed over: the
     /// thing has been finished, or moved to a later full record that says more.
-    pub fn restore(
-        &mut self,
-        kind: u8,
-        id: MessageId,
-        location: Location,
-        payload: Bytes,
-        log: &mut impl Log,
-    ) -> Result<(), Unreadable> {
+    pub fn restore(&mut self, kind: u8, id: MessageId, location: Location, payload: Bytes) -> Result<(), Unreadable> {
         let mut r = Reader(payload);
         match kind {
             kind::MESSAGE => {
                 let message = codec::message(&mut r)?;
-                self.restore_message(id, location, &message.account, message.receipt, Box::default(), log);
+                self.restore_message(id, location, &message.account, message.receipt, Box::default());
             }
             kind::CARRIED => {
                 let message = codec::message(&mut r)?;
                 let parts = parts(&mut r, &self.operators)?;
-                self.restore_message(id, location, &message.account, message.receipt, parts, log);
+                self.restore_message(id, location, &message.account, message.receipt, parts);
             }
             kind::SENT => self.restore_sent(id, &mut r)?,
-            kind::PART_FINAL => self.restore_part_final(id, &mut r)?,
-            kind::DONE => self.restore_done(id, log),
-            kind::MAIL => {
-                for finished in closes(&mut r)? {
-                    self.restore_done(finished, log);
-                }
-                let part_of = MessageId(r.u64()?);
-                if part_of.0 != 0 {
-                    self.restore_part_final(part_of, &mut r)?;
-                }
-                let mail = codec::mail(id, &mut r)?;
-                let account = AccountKey(self.accounts.intern(&mail.account));
-                self.replace(id, Item { location, what: What::Mail { account } }, log);
-            }
+            kind::PART_FINAL => self.restore_part_final(id, &PartFinal::read(&mut r)?),
+            kind::DONE => drop(self.index.remove(id)),
+            kind::MAIL => self.restore_mail(id, location, &mut r)?,
             kind::PARKED => {
                 let parked = parked(&mut r, &self.operators)?;
-                self.replace(id, Item { location, what: What::Parked(Box::new(parked)) }, log);
+                self.index.insert(id, Item { location, what: What::Parked(Box::new(parked)) });
             }
             kind::MO_PART => {
                 let mo = codec::mo(&mut r)?;
-                self.replace(id, Item { location, what: What::MoPart(Box::new(mo)) }, log);
+                self.index.insert(id, Item { location, what: What::MoPart(Box::new(mo)) });
             }
             _ => return Err(Unreadable),
         }
@@ -80,42 +62,46 @@ impl Ledger {
         account: &str,
         receipt: crate::message::ReceiptRequest,
         parts: Box<[Part]>,
-        log: &mut impl Log,
     ) {
         let account = AccountKey(self.accounts.intern(account));
-        self.replace(id, Item { location, what: What::Message(Pending { account, receipt, parts, job: None }) }, log);
+        self.index.insert(id, Item { location, what: What::Message(Pending { account, receipt, parts, job: None }) });
     }
 
-    fn replace(&mut self, id: MessageId, item: Item, log: &mut impl Log) {
-        if let Some(old) = self.index.insert(id, item) {
-            log.release(old.location);
+    /// All of it is read before any of it counts: a record that cannot be read closes nothing.
+    fn restore_mail(&mut self, id: MessageId, location: Location, r: &mut Reader) -> Result<(), Unreadable> {
+        let closed = closes(r)?;
+        let part_closed = part_closed(r)?;
+        let mail = codec::mail(id, r)?;
+        for finished in closed {
+            self.index.remove(finished);
         }
-    }
-
-    fn restore_done(&mut self, id: MessageId, log: &mut impl Log) {
-        if let Some(item) = self.index.remove(id) {
-            log.release(item.location);
+        if let Some((message, change)) = part_closed {
+            self.restore_part_final(message, &change);
         }
+        let account = AccountKey(self.accounts.intern(&mail.account));
+        self.index.insert(id, Item { location, what: What::Mail { account } });
+        Ok(())
     }
 
     fn restore_sent(&mut self, id: MessageId, r: &mut Reader) -> Result<(), Unreadable> {
-        let (part, total) = (r.u8()?, r.u8()?);
+        let (part, total, sent_at) = (r.u8()?, r.u8()?, r.u32()?);
         let operator = OperatorKey(self.operators.intern(&r.name()?));
         let operator_id = r.short()?;
         if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part, total)) {
             slot.state = PartState::Sent;
             slot.operator = Some(operator);
+            slot.sent_at = sent_at;
             slot.operator_id = SmallVec::from_slice(&operator_id);
         }
         Ok(())
     }
 
-    fn restore_part_final(&mut self, id: MessageId, r: &mut Reader) -> Result<(), Unreadable> {
-        let (part, total, state, error) = (r.u8()?, r.u8()?, state(r)?, r.u16()?);
-        if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part, total)) {
-            slot.state = PartState::Final { state, error };
+    fn restore_part_final(&mut self, id: MessageId, change: &PartFinal) {
+        let operator = (!change.operator.is_empty()).then(|| OperatorKey(self.operators.intern(&change.operator)));
+        if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(change.part, change.total)) {
+            slot.state = PartState::Final { state: change.state, error: change.error };
+            slot.operator = operator.or(slot.operator);
         }
-        Ok(())
     }
 
     /// After the last record: everything that waits is handed to the queues and mailboxes, in the order of acceptance, and the maps
@@ -138,52 +124,35 @@ impl Ledger {
                         t.effects.push(Effect::Mail { account, mail });
                     }
                 }
-                What::Parked(parked) => {
+                What::Parked(_) => {
                     restored.parked_receipts += 1;
-                    let parked = Parked::clone(parked);
-                    self.resume_parked(id, &parked, t);
+                    self.resume_parked(id, t.rules);
                 }
                 What::MoPart(mo) => {
                     restored.mo_parts += 1;
                     let mo = mo.clone();
-                    self.restore_mo_part(id, &mo, t.rules.limits().mo_reassembly);
+                    self.resume_mo_part(id, &mo);
                 }
             }
             deliver(t.effects);
         }
         self.awaiting.make_contiguous().sort_unstable();
-        self.parked_since.make_contiguous().sort_unstable();
         restored
     }
 
     fn resume_message<L: Log, R: Rules>(&mut self, id: MessageId, t: &mut Turn<'_, L, R>) {
-        let Some(message) = self.message(id, t.log) else { return };
-        let Some(Item { what: What::Message(pending), .. }) = self.index.get(id) else { return };
-        t.effects.push(Effect::Restored { account: pending.account });
+        let Some(pending) = self.index.message_mut(id) else { return };
         let (account, done, bound_to) = (pending.account, pending.done(), pending.bound_to());
-        let parts = pending.parts.clone();
-        let destination = suffix(&message.destination.digits);
-        for (part, slot) in (0u8..).zip(parts.iter()).filter(|(_, p)| p.state == PartState::Sent) {
-            let Some(operator) = slot.operator.filter(|_| !slot.operator_id.is_empty()) else { continue };
-            if let Some(key) = self.stored_key(operator, &slot.operator_id, t.rules) {
-                self.correlation.insert(key, Target { message: id, part, destination });
-            }
-        }
-        if done != 0 && message.receipt.wants_any() {
-            self.awaiting.push_back((message.accepted_at.plus(t.rules.limits().receipt_timeout), id));
-        }
-        if parts.is_empty() || parts.iter().any(|p| p.state == PartState::Waiting) {
+        let waiting = pending.parts.is_empty() || pending.parts.iter().any(|p| p.state == PartState::Waiting);
+        // Before its record is read: a damaged one counts as pending like any other.
+        t.effects.push(Effect::Restored { account });
+        let Some(message) = self.message(id, t.log) else { return };
+        self.resume_parts(id, suffix(&message.destination.digits), t.rules);
+        if waiting {
             let route = t.rules.route(&message);
             let job = Arc::new(Job { id, account, message, route });
             t.effects.push(Effect::Queue(Waiting { id, account, bound_to, done, job }));
         }
-    }
-
-    fn resume_parked<L: Log, R: Rules>(&mut self, id: MessageId, parked: &Parked, t: &mut Turn<'_, L, R>) {
-        for key in self.sought_keys(parked.operator, &parked.receipt.id, t.rules) {
-            self.parked.entry(key).or_default().push(id);
-        }
-        self.parked_since.push_back((parked.since.plus(t.rules.limits().early_receipt), id));
     }
 
     /// Writes the live thing at `location` again at the head of the log, so that its segment becomes free. Nothing happens when the
@@ -211,58 +180,76 @@ impl Ledger {
         self.relocate(id, location, moved);
     }
 
-    /// The newest full record of `id` stands at `to` now, if it stood at `from` before.
-    pub fn relocate(&mut self, id: MessageId, from: Location, to: Location) {
-        if let Some(item) = self.index.get_mut(id)
-            && item.location == from
-        {
-            item.location = to;
+    /// The newest full record of `id` stands at `to` now, if it stood at `from` before; false when it did not, and the record at `to`
+    /// is of no use.
+    pub fn relocate(&mut self, id: MessageId, from: Location, to: Location) -> bool {
+        match self.index.get_mut(id).filter(|item| item.location == from) {
+            Some(item) => {
+                item.location = to;
+                true
+            }
+            None => false,
         }
     }
 
     /// Some records of `segment` cannot be read any more (the spool has quarantined them): what is still in memory is written
     /// again, the rest is given up. Returns how many things were given up.
-    pub fn give_up(&mut self, segment: u32, log: &mut impl Log, effects: &mut Vec<Effect>) -> usize {
-        let concerned: Vec<MessageId> =
-            self.index.iter().filter(|(_, item)| item.location.segment == segment).map(|(id, _)| id).collect();
+    pub fn give_up<L: Log, R: Rules>(&mut self, segment: u32, t: &mut Turn<'_, L, R>) -> usize {
+        let concerned = self.index.iter().filter(|(_, item)| item.location.segment == segment);
+        let concerned: Vec<(MessageId, Location)> = concerned.map(|(id, item)| (id, item.location)).collect();
         let mut lost = 0;
-        for id in concerned {
-            let Some(Item { location, what }) = self.index.get(id) else { continue };
-            let location = *location;
+        for (id, location) in concerned {
             self.scratch.clear();
-            let kind = match what {
-                What::Message(Pending { job: Some(job), parts, .. }) => {
-                    codec::put_message(&mut self.scratch, &job.message);
-                    put_parts(&mut self.scratch, parts, &self.operators);
-                    kind::CARRIED
-                }
-                What::Parked(parked) => {
-                    put_parked(&mut self.scratch, parked, &self.operators);
-                    kind::PARKED
-                }
-                What::MoPart(mo) => {
-                    codec::put_mo(&mut self.scratch, mo);
-                    kind::MO_PART
-                }
-                What::Message(Pending { account, .. }) => {
-                    effects.push(Effect::Finished { account: *account });
-                    self.index.remove(id);
-                    log.release(location);
-                    lost += 1;
-                    continue;
-                }
-                What::Mail { .. } => {
-                    self.index.remove(id);
-                    log.release(location);
-                    lost += 1;
-                    continue;
-                }
-            };
-            let moved = log.append_full(kind, id, &self.scratch);
-            log.release(location);
-            self.relocate(id, location, moved);
+            if let Some(kind) = self.put_from_memory(id) {
+                let moved = t.log.append_full(kind, id, &self.scratch);
+                t.log.release(location);
+                self.relocate(id, location, moved);
+                continue;
+            }
+            lost += 1;
+            if self.index.message_mut(id).is_some() {
+                self.finish(id, State::Unknown, t);
+            } else {
+                self.close(id, t);
+            }
         }
         lost
+    }
+
+    /// Puts the full record of a live thing into `scratch`; `None` when only the spool has it.
+    fn put_from_memory(&mut self, id: MessageId) -> Option<u8> {
+        match &self.index.get(id)?.what {
+            What::Message(Pending { job: Some(job), parts, .. }) => {
+                codec::put_message(&mut self.scratch, &job.message);
+                put_parts(&mut self.scratch, parts, &self.operators);
+                Some(kind::CARRIED)
+            }
+            What::Parked(parked) => {
+                put_parked(&mut self.scratch, parked, &self.operators);
+                Some(kind::PARKED)
+            }
+            What::MoPart(mo) => {
+                codec::put_mo(&mut self.scratch, mo);
+                Some(kind::MO_PART)
+            }
+            What::Message(_) | What::Mail { .. } => None,
+        }
+    }
+}
+
+/// The change of one part to its final state.
+struct PartFinal {
+    part: u8,
+    total: u8,
+    state: State,
+    error: u16,
+    /// Empty when it is known already, or none had it.
+    operator: Arc<str>,
+}
+
+impl PartFinal {
+    fn read(r: &mut Reader) -> Result<Self, Unreadable> {
+        Ok(PartFinal { part: r.u8()?, total: r.u8()?, state: state(r)?, error: r.u16()?, operator: r.name()? })
     }
 }
 
@@ -272,15 +259,18 @@ fn closes(r: &mut Reader) -> Result<Vec<MessageId>, Unreadable> {
     (0..count).map(|_| r.u64().map(MessageId)).collect()
 }
 
+/// Reads the part a mail record finishes, of a message that goes on.
+fn part_closed(r: &mut Reader) -> Result<Option<(MessageId, PartFinal)>, Unreadable> {
+    match r.u64()? {
+        0 => Ok(None),
+        id => PartFinal::read(r).map(|change| Some((MessageId(id), change))),
+    }
+}
+
 /// Passes over what stands before the mailbox item in a mail record.
 pub(super) fn skip_mail_header(r: &mut Reader) -> Result<(), Unreadable> {
     closes(r)?;
-    if r.u64()? != 0 {
-        r.u8()?;
-        r.u8()?;
-        r.u8()?;
-        r.u16()?;
-    }
+    part_closed(r)?;
     Ok(())
 }
 
@@ -296,6 +286,7 @@ fn put_parts(out: &mut Vec<u8>, parts: &[Part], operators: &Names) {
             }
         }
         let operator = part.operator.map(|key| operators.name(key.0)).unwrap_or_default();
+        out.put_u32(part.sent_at);
         put_short(out, operator.as_bytes());
         put_short(out, &part.operator_id);
     }
@@ -311,9 +302,10 @@ fn parts(r: &mut Reader, operators: &Names) -> Result<Box<[Part]>, Unreadable> {
             2 => PartState::Final { state: state(r)?, error: r.u16()? },
             _ => return Err(Unreadable),
         };
+        let sent_at = r.u32()?;
         let operator = r.name()?;
         let operator = (!operator.is_empty()).then(|| OperatorKey(operators.intern(&operator)));
-        parts.push(Part { state, operator, operator_id: SmallVec::from_slice(&r.short()?) });
+        parts.push(Part { state, operator, sent_at, operator_id: SmallVec::from_slice(&r.short()?) });
     }
     Ok(parts.into_boxed_slice())
 }

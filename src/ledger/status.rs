@@ -41,6 +41,17 @@ pub struct PartStatus {
     pub error: u16,
 }
 
+impl PartStatus {
+    /// Had the part a final state, and another one than `state`?
+    pub(super) fn contradicts(&self, state: State) -> bool {
+        let open = [WAITING, SENT].contains(&self.state.as_str());
+        !open && self.state != state.word()
+    }
+}
+
+const WAITING: &str = "waiting";
+const SENT: &str = "sent";
+
 /// A receipt that belonged to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnmatchedReceipt {
@@ -90,8 +101,8 @@ fn parts(parts: &[Part], operators: &Names) -> Vec<PartStatus> {
         operator: p.operator.map(|key| operators.name(key.0)),
         operator_id: String::from_utf8_lossy(&p.operator_id).into_owned(),
         state: match p.state {
-            PartState::Waiting => "waiting".to_owned(),
-            PartState::Sent => "sent".to_owned(),
+            PartState::Waiting => WAITING.to_owned(),
+            PartState::Sent => SENT.to_owned(),
             PartState::Final { state, .. } => state.word().to_owned(),
         },
         error: if let PartState::Final { error, .. } = p.state { error } else { 0 },
@@ -157,6 +168,6 @@ impl Ledger {
 
     /// Receipts parked now, waiting for the response they belong to.
     pub fn parked(&self) -> usize {
-        self.parked_since.iter().filter(|(_, id)| self.index.contains(*id)).count()
+        self.parking.len()
     }
 }

@@ -1,0 +1,61 @@
+//! Receipts that no message was found for yet: which keys they are looked for under, and in which order their time ends.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::correlation::Key;
+use crate::message::{MessageId, OperatorKey, Timestamp};
+
+/// Receipts parked per operator at most: an operator that sends nothing but strangers' receipts must not fill memory and spool.
+const PARKED_PER_OPERATOR: usize = 20_000;
+
+/// The parked receipts of all operators. The receipts themselves are in the index.
+#[derive(Debug, Default)]
+pub(super) struct Parking {
+    by_key: HashMap<Key, SmallVec<[MessageId; 1]>>,
+    by_age: HashMap<OperatorKey, BTreeMap<(Timestamp, MessageId), SmallVec<[Key; 2]>>>,
+}
+
+impl Parking {
+    pub fn add(&mut self, operator: OperatorKey, since: Timestamp, id: MessageId, keys: &[Key]) {
+        for key in keys {
+            self.by_key.entry(*key).or_default().push(id);
+        }
+        self.by_age.entry(operator).or_default().insert((since, id), SmallVec::from_slice(keys));
+    }
+
+    pub fn remove(&mut self, operator: OperatorKey, since: Timestamp, id: MessageId) {
+        let keys = self.by_age.get_mut(&operator).and_then(|ages| ages.remove(&(since, id)));
+        for key in keys.into_iter().flatten() {
+            if let Some(ids) = self.by_key.get_mut(&key) {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.by_key.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// The receipts parked under `key`, oldest first.
+    pub fn waiting_for(&self, key: Key) -> SmallVec<[MessageId; 1]> {
+        self.by_key.get(&key).cloned().unwrap_or_default()
+    }
+
+    /// The oldest receipt of `operator` when it has too many.
+    pub fn excess(&self, operator: OperatorKey) -> Option<MessageId> {
+        let ages = self.by_age.get(&operator).filter(|ages| ages.len() > PARKED_PER_OPERATOR)?;
+        ages.first_key_value().map(|((_, id), _)| *id)
+    }
+
+    /// Up to `count` receipts of each operator that came at `moment` or before.
+    pub fn since(&self, moment: Timestamp, count: usize) -> Vec<MessageId> {
+        let due = self.by_age.values().flat_map(|ages| ages.keys().take_while(|(since, _)| *since <= moment).take(count));
+        due.map(|(_, id)| *id).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_age.values().map(BTreeMap::len).sum()
+    }
+}

@@ -1,0 +1,246 @@
+//! Receipts of operators: whose they are, and what becomes of those that belong to nobody yet, or never come.
+
+use smallvec::SmallVec;
+
+use super::apply::MailClose;
+use super::correlation::{Found, Key, Target};
+use super::event::{Effect, Note};
+use super::index::{Item, Parked, PartState, Pending, What};
+use super::receipt_mail::Verdict;
+use super::status::UnmatchedReceipt;
+use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, UNMATCHED_KEPT, kind};
+use crate::message::{MessageId, OperatorKey, Timestamp};
+use crate::receipt::{self, Receipt, State};
+
+impl Ledger {
+    /// The key under which a receipt for the id of a response will come.
+    pub(super) fn stored_key(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> Option<Key> {
+        receipt::id::stored_key(rules.receipt_id(operator), id).map(|key| self.correlation.key(operator, &key))
+    }
+
+    /// Keys to try, in order, for the id of a receipt.
+    fn sought_keys(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> SmallVec<[Key; 2]> {
+        let keys = receipt::id::sought_keys(rules.receipt_id(operator), id);
+        keys.iter().map(|key| self.correlation.key(operator, key)).collect()
+    }
+
+    fn owner(&self, keys: &[Key], received: &Parked) -> Found {
+        self.correlation.find(keys, &received.source, &received.destination, |target| self.waits_for_receipt(target))
+    }
+
+    fn waits_for_receipt(&self, target: Target) -> bool {
+        match self.index.get(target.message).map(|item| &item.what) {
+            Some(What::Message(pending)) => {
+                pending.parts.get(usize::from(target.part)).is_some_and(|part| part.state == PartState::Sent)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn receipt(&mut self, received: Parked, t: &mut Turn<'_, impl Log, impl Rules>) {
+        let operator = received.operator;
+        let keys = self.sought_keys(operator, &received.receipt.id, t.rules);
+        if keys.is_empty() {
+            // Nothing will ever be found by no id.
+            return self.unmatched_receipt(&received, t);
+        }
+        match self.owner(&keys, &received) {
+            Found::One(target) => return self.matched(target, operator, &received.receipt, t),
+            Found::Ambiguous => t.effects.push(Effect::Note(Note::ReceiptAmbiguous { operator })),
+            Found::Nothing => {}
+        }
+        self.park(received, &keys, t);
+    }
+
+    fn matched(&mut self, target: Target, operator: OperatorKey, receipt: &Receipt, t: &mut Turn<'_, impl Log, impl Rules>) {
+        let (id, part) = (target.message, usize::from(target.part));
+        let contradicts = match self.index.get(id).map(|item| &item.what) {
+            Some(What::Message(pending)) => match pending.parts.get(part).map(|p| p.state) {
+                Some(PartState::Final { state, .. }) => state != receipt.state,
+                _ => return self.first_receipt(target, operator, receipt, t),
+            },
+            _ => self.history.get(id).and_then(|past| past.parts.get(part)).is_some_and(|p| p.contradicts(receipt.state)),
+        };
+        let contradicts = contradicts && receipt.state.is_final();
+        t.effects.push(Effect::Note(Note::ReceiptRepeated { operator, contradicts }));
+    }
+
+    /// A receipt for a part that has no final state yet.
+    fn first_receipt(
+        &mut self,
+        target: Target,
+        operator: OperatorKey,
+        receipt: &Receipt,
+        t: &mut Turn<'_, impl Log, impl Rules>,
+    ) {
+        let id = target.message;
+        let milliseconds = self.age(t.now, target);
+        t.effects.push(Effect::Note(Note::ReceiptMatched { operator, state: receipt.state, milliseconds }));
+        let error = receipt.error.clone().unwrap_or_default();
+        let verdict = Verdict { state: receipt.state, error, network_error_code: receipt.network_error_code };
+        if receipt.state.is_final() {
+            return self.part_final(id, target.part, verdict, t);
+        }
+        let Some(pending) = self.index.message_mut(id) else { return };
+        if pending.receipt.wants_intermediate() {
+            let part = (pending.parts.len() > 1).then_some(target.part);
+            self.forward(id, part, verdict, MailClose::Nothing, t);
+        }
+    }
+
+    /// Milliseconds since acceptance; of a message no longer in memory, since the operator took the part, to the second.
+    fn age(&self, now: Timestamp, target: Target) -> u64 {
+        let Some(What::Message(pending)) = self.index.get(target.message).map(|item| &item.what) else { return 0 };
+        let begun = match &pending.job {
+            Some(job) => job.message.accepted_at.0,
+            None => pending.parts.get(usize::from(target.part)).map_or(now.0, |part| u64::from(part.sent_at) * 1000),
+        };
+        now.0.saturating_sub(begun)
+    }
+
+    fn park(&mut self, parked: Parked, keys: &[Key], t: &mut Turn<'_, impl Log, impl Rules>) {
+        let id = self.ids.next();
+        let operator = parked.operator;
+        self.scratch.clear();
+        super::restore::put_parked(&mut self.scratch, &parked, &self.operators);
+        let location = t.log.append_full(kind::PARKED, id, &self.scratch);
+        t.effects.push(Effect::Note(Note::ReceiptParked { operator }));
+        self.parking.add(operator, parked.since, id, keys);
+        self.index.insert(id, Item { location, what: What::Parked(Box::new(parked)) });
+        if let Some(oldest) = self.parking.excess(operator) {
+            self.parked_expired(oldest, t);
+        }
+    }
+
+    /// A part has just got the id of `key`: receipts that came earlier for it find their owner.
+    pub(super) fn unpark(&mut self, key: Key, t: &mut Turn<'_, impl Log, impl Rules>) {
+        for id in self.parking.waiting_for(key) {
+            self.match_parked(id, t);
+        }
+    }
+
+    /// Gives a parked receipt to its owner, if it has one now. What it changes is written before the receipt is let go: a torn
+    /// write leaves it parked.
+    fn match_parked(&mut self, id: MessageId, t: &mut Turn<'_, impl Log, impl Rules>) -> bool {
+        let Some(parked) = self.parked_receipt(id).cloned() else { return false };
+        let keys = self.sought_keys(parked.operator, &parked.receipt.id, t.rules);
+        let Found::One(target) = self.owner(&keys, &parked) else { return false };
+        t.effects.push(Effect::Note(Note::ReceiptUnparked { operator: parked.operator }));
+        self.matched(target, parked.operator, &parked.receipt, t);
+        self.drop_parked(id, t);
+        true
+    }
+
+    fn parked_receipt(&self, id: MessageId) -> Option<&Parked> {
+        match self.index.get(id).map(|item| &item.what) {
+            Some(What::Parked(parked)) => Some(parked),
+            _ => None,
+        }
+    }
+
+    fn drop_parked(&mut self, id: MessageId, t: &mut Turn<'_, impl Log, impl Rules>) -> Option<Box<Parked>> {
+        let What::Parked(parked) = self.close(id, t)? else { return None };
+        self.parking.remove(parked.operator, parked.since, id);
+        Some(parked)
+    }
+
+    /// Parked receipts whose time is over, and receipts that never came.
+    pub(super) fn expire_receipts(&mut self, t: &mut Turn<'_, impl Log, impl Rules>) {
+        for id in std::mem::take(&mut self.recheck) {
+            self.match_parked(id, t);
+        }
+        let limits = t.rules.limits();
+        let (early, timeout) = (limits.early_receipt, limits.receipt_timeout);
+        if let Some(moment) = before(t.now, early) {
+            for id in self.parking.since(moment, EXPIRIES_PER_TICK) {
+                self.parked_expired(id, t);
+            }
+        }
+        let Some(moment) = before(t.now, timeout) else { return };
+        let overdue = u32::try_from(moment.0 / 1000).unwrap_or(u32::MAX);
+        for _ in 0..EXPIRIES_PER_TICK {
+            let Some((_, id)) = self.awaiting.pop_front_if(|(sent_at, _)| *sent_at <= overdue) else { break };
+            self.receipt_missing(id, overdue, t);
+        }
+        if self.awaiting.len() > self.awaiting_limit {
+            self.awaiting.retain(|(_, id)| self.index.contains(*id));
+            self.awaiting_limit = 2 * self.awaiting.len() + EXPIRIES_PER_TICK;
+        }
+    }
+
+    /// A last look for its owner: others that it could have meant may be final by now.
+    fn parked_expired(&mut self, id: MessageId, t: &mut Turn<'_, impl Log, impl Rules>) {
+        if self.match_parked(id, t) {
+            return;
+        }
+        if let Some(parked) = self.drop_parked(id, t) {
+            self.unmatched_receipt(&parked, t);
+        }
+    }
+
+    fn unmatched_receipt(&mut self, received: &Parked, t: &mut Turn<'_, impl Log, impl Rules>) {
+        t.effects.push(Effect::Note(Note::ReceiptUnmatched { operator: received.operator }));
+        if self.unmatched.len() >= UNMATCHED_KEPT {
+            self.unmatched.pop_front();
+        }
+        self.unmatched.push_back(UnmatchedReceipt::new(received, &self.operators));
+    }
+
+    /// No receipt came in time for parts sent at `overdue` or before: the owner is told that the result is not known.
+    fn receipt_missing(&mut self, id: MessageId, overdue: u32, t: &mut Turn<'_, impl Log, impl Rules>) {
+        let Some(pending) = self.index.message_mut(id) else { return };
+        let sent = (0u8..).zip(pending.parts.iter()).filter(|(_, part)| part.state == PartState::Sent);
+        let (late, later): (SmallVec<[_; 4]>, SmallVec<[_; 4]>) =
+            sent.map(|(at, part)| (at, part.sent_at, part.operator)).partition(|(_, sent_at, _)| *sent_at <= overdue);
+        for (part, _, operator) in late {
+            if self.index.message_mut(id).is_none() {
+                return;
+            }
+            t.effects.push(Effect::Note(Note::ReceiptMissing { operator }));
+            let verdict = Verdict { state: State::Expired, error: SmallVec::new(), network_error_code: None };
+            self.part_final(id, part, verdict, t);
+        }
+        if let Some(next) = later.iter().map(|(_, sent_at, _)| *sent_at).min()
+            && self.index.contains(id)
+        {
+            self.await_receipt(next, id);
+        }
+    }
+
+    /// Keeps the line in order of time: almost always an entry goes to its end.
+    pub(super) fn await_receipt(&mut self, sent_at: u32, id: MessageId) {
+        let behind = self.awaiting.iter().rev().take_while(|other| **other > (sent_at, id)).count();
+        self.awaiting.insert(self.awaiting.len() - behind, (sent_at, id));
+    }
+
+    /// Parts read back at start that an operator has taken are known by their ids again.
+    pub(super) fn resume_parts(&mut self, id: MessageId, destination: u32, rules: &impl Rules) {
+        let Some(Item { what: What::Message(Pending { parts, receipt, .. }), .. }) = self.index.get(id) else { return };
+        if !receipt.wants_any() {
+            return;
+        }
+        if let Some(first) = parts.iter().filter(|part| part.state == PartState::Sent).map(|part| part.sent_at).min() {
+            self.awaiting.push_back((first, id));
+        }
+        let taken = (0u8..).zip(parts.iter()).filter_map(|(part, slot)| {
+            let key = self.stored_key(slot.operator?, &slot.operator_id, rules)?;
+            Some((key, Target { message: id, part, destination }))
+        });
+        for (key, target) in taken.collect::<SmallVec<[_; 4]>>() {
+            self.correlation.insert(key, target);
+        }
+    }
+
+    pub(super) fn resume_parked(&mut self, id: MessageId, rules: &impl Rules) {
+        let Some(parked) = self.parked_receipt(id) else { return };
+        let (operator, since) = (parked.operator, parked.since);
+        let keys = self.sought_keys(operator, &parked.receipt.id, rules);
+        self.parking.add(operator, since, id, &keys);
+        self.recheck.push(id);
+    }
+}
+
+/// The moment `duration` before `now`; `None` when there was none.
+pub(super) fn before(now: Timestamp, duration: std::time::Duration) -> Option<Timestamp> {
+    now.0.checked_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).map(Timestamp)
+}

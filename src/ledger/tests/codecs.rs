@@ -1,0 +1,127 @@
+//! Records say what was written into them.
+
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+use super::super::codec::{Reader, mail, message, mo, put_mail, put_mo};
+use super::*;
+
+fn octets(longest: usize) -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..longest).prop_map(Bytes::from)
+}
+
+fn address() -> impl Strategy<Value = Address> {
+    (any::<u8>(), any::<u8>(), vec(any::<u8>(), 0..30)).prop_map(|(ton, npi, digits)| Address::new(ton, npi, &digits))
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let alphabet = prop_oneof![Just(Alphabet::Gsm7), Just(Alphabet::Ucs2), Just(Alphabet::Octets)];
+    (alphabet, octets(300)).prop_map(|(alphabet, octets)| Body { alphabet, octets })
+}
+
+fn concatenation() -> impl Strategy<Value = Option<Concatenation>> {
+    option::of((any::<u16>(), 1u8.., any::<u8>()).prop_map(|(reference, total, sequence)| Concatenation {
+        reference,
+        total,
+        sequence,
+    }))
+}
+
+fn name() -> impl Strategy<Value = Arc<str>> {
+    "[a-zä]{0,20}".prop_map(Arc::from)
+}
+
+prop_compose! {
+    fn messages()(
+        (account, source, destination, submitted_destination) in (name(), address(), address(), option::of(address())),
+        service_type in vec(any::<u8>(), 0..7),
+        (protocol_id, priority, esm_class, receipt, dcs_class) in any::<(u8, u8, u8, u8, u8)>(),
+        (accepted_at, not_before, expires_at, reference) in any::<(u64, u64, u64, u16)>(),
+        (validity_given, short_id) in any::<(bool, bool)>(),
+        (body, concatenation, udh, tlvs) in (body(), concatenation(), octets(140), octets(400)),
+    ) -> Message {
+        Message {
+            account, source, destination, submitted_destination,
+            service_type: SmallVec::from_vec(service_type),
+            protocol_id, priority, esm_class,
+            receipt: ReceiptRequest(receipt),
+            accepted_at: Timestamp(accepted_at),
+            not_before: Timestamp(not_before),
+            expires_at: Timestamp(expires_at),
+            validity_given, body, dcs_class, concatenation, udh, reference, tlvs, short_id,
+        }
+    }
+}
+
+prop_compose! {
+    fn mails()(
+        id: u64,
+        kind in prop_oneof![
+            Just(MailKind::Mo),
+            (any::<u64>(), 0u8..10).prop_map(|(id, state)| MailKind::Receipt {
+                message: MessageId(id),
+                state: State::from_number(state).unwrap(),
+            }),
+        ],
+        (account, source, destination) in (name(), address(), address()),
+        (esm_class, protocol_id, dcs_class, created_at, expires_at) in any::<(u8, u8, u8, u64, u64)>(),
+        (body, concatenation, udh, tlvs) in (body(), concatenation(), octets(140), octets(400)),
+    ) -> Mail {
+        Mail {
+            id: MessageId(id), kind, account, source, destination, esm_class, protocol_id, dcs_class,
+            created_at: Timestamp(created_at),
+            expires_at: Timestamp(expires_at),
+            concatenation, udh, body, tlvs,
+        }
+    }
+}
+
+prop_compose! {
+    fn mos()(
+        (operator, source, destination) in (name(), address(), address()),
+        (protocol_id, dcs_class, received_at) in any::<(u8, u8, u64)>(),
+        (body, concatenation, udh, tlvs) in (body(), concatenation(), octets(140), octets(400)),
+    ) -> Mo {
+        Mo {
+            operator, source, destination, protocol_id, dcs_class,
+            received_at: Timestamp(received_at),
+            concatenation, udh, body, tlvs,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_message_is_read_back_whole(written in messages()) {
+        let mut out = Vec::new();
+        put_message(&mut out, &written);
+        let mut reader = Reader(out.into());
+        prop_assert_eq!(message(&mut reader), Ok(written));
+        prop_assert!(reader.0.is_empty());
+    }
+
+    #[test]
+    fn a_mailbox_item_is_read_back_whole(written in mails()) {
+        let mut out = Vec::new();
+        put_mail(&mut out, &written);
+        prop_assert_eq!(mail(written.id, &mut Reader(out.into())), Ok(written));
+    }
+
+    #[test]
+    fn a_part_from_a_handset_is_read_back_whole(written in mos()) {
+        let mut out = Vec::new();
+        put_mo(&mut out, &written);
+        prop_assert_eq!(mo(&mut Reader(out.into())), Ok(written));
+    }
+
+    #[test]
+    fn a_record_cut_short_is_unreadable_and_no_octets_do_harm(written in messages(), cut in 0usize..500, junk in octets(200), kind in 0u8..10) {
+        let mut out = Vec::new();
+        put_message(&mut out, &written);
+        if cut < out.len() {
+            prop_assert_eq!(message(&mut Reader(Bytes::copy_from_slice(&out[..cut]))), Err(Unreadable));
+        }
+        let _ = World::new().ledger.restore(kind, MessageId(1), Location::default(), junk);
+    }
+}

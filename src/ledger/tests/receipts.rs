@@ -1,0 +1,249 @@
+//! Whose a receipt is.
+
+use super::*;
+
+fn delivered(world: &mut World, ids: &[u64]) {
+    assert_eq!(world.states(), ids.iter().map(|id| (*id, State::Delivered)).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_first_final_state_stands_and_a_later_one_is_counted() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.sent(&job, (0, 1), A, "a");
+    world.receipt(A, "a", State::Delivered);
+    world.receipt(A, "a", State::Delivered);
+    assert!(world.noted(Note::ReceiptRepeated { operator: A, contradicts: false }));
+    world.receipt(A, "a", State::Undeliverable);
+    assert!(world.noted(Note::ReceiptRepeated { operator: A, contradicts: true }));
+    delivered(&mut world, &[1]);
+}
+
+#[test]
+fn a_receipt_that_comes_before_the_response_waits_for_it() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.receipt(A, "a", State::Accepted);
+    world.receipt(A, "a", State::Delivered);
+    assert_eq!((world.ledger.parked(), world.states()), (2, vec![]));
+    world.sent(&job, (0, 1), A, "a");
+    delivered(&mut world, &[1]);
+    assert_eq!((world.ledger.parked(), world.ledger.live(), world.finished()), (0, 1, 1));
+}
+
+#[test]
+fn an_early_receipt_survives_a_restart_between_it_and_the_response() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.receipt(A, "a", State::Delivered);
+    let mut world = world.restarted();
+    world.sent(&job, (0, 1), A, "a");
+    delivered(&mut world, &[1]);
+}
+
+#[test]
+fn a_torn_write_between_a_response_and_its_early_receipt_loses_neither() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.receipt(A, "a", State::Delivered);
+    world.sent(&job, (0, 1), A, "a");
+    let sent = world.log.kinds().iter().position(|kind| *kind == kind::SENT).unwrap();
+    for kept in sent + 1..=world.log.records.len() {
+        let mut torn = World::new();
+        torn.log.records = world.log.records[..kept].iter().map(|r| Entry { payload: r.payload.clone(), ..*r }).collect();
+        let mut again = torn.restarted();
+        again.tick_after(0);
+        assert_eq!(again.states(), [(1, State::Delivered)], "{kept} records");
+        again.tick_after(61);
+        assert_eq!((again.states(), again.ledger.live()), (vec![], 1));
+    }
+}
+
+#[test]
+fn a_receipt_that_belongs_to_nothing_is_listed_when_its_time_is_over() {
+    let mut world = World::new();
+    world.receipt(A, "stranger", State::Delivered);
+    assert!(world.noted(Note::ReceiptParked { operator: A }));
+    world.tick_after(59);
+    assert_eq!(world.ledger.parked(), 1);
+    world.tick_after(1);
+    assert!(world.noted(Note::ReceiptUnmatched { operator: A }));
+    assert_eq!((world.ledger.parked(), world.ledger.live()), (0, 0));
+    let listed: Vec<_> = world.ledger.unmatched().collect();
+    assert_eq!((&*listed[0].operator_id, &*listed[0].state, &*listed[0].operator), ("stranger", "DELIVRD", "alpha"));
+}
+
+#[test]
+fn a_receipt_without_an_id_is_listed_at_once_and_costs_no_record() {
+    let mut world = World::new();
+    world.receipt(A, "", State::Delivered);
+    assert!(world.noted(Note::ReceiptUnmatched { operator: A }));
+    assert!(world.log.records.is_empty());
+}
+
+#[test]
+fn the_number_decides_between_two_messages_with_one_id() {
+    let mut world = World::new();
+    let first = world.accept(1, 1);
+    let second = job(2, 1, "358507654321");
+    world.apply(Event::Accept(second.clone()));
+    world.sent(&first, (0, 1), A, "7");
+    world.sent(&second, (0, 1), A, "7");
+    world.receipt_about(A, "7", State::Delivered, "+358 50 7654321");
+    delivered(&mut world, &[2]);
+    world.receipt_about(A, "7", State::Delivered, "0401234567");
+    delivered(&mut world, &[1]);
+}
+
+#[test]
+fn what_the_number_cannot_decide_is_parked_and_never_guessed() {
+    let mut world = World::new();
+    for id in [1, 2] {
+        let job = world.accept(id, 1);
+        world.sent(&job, (0, 1), A, "7");
+    }
+    world.receipt(A, "7", State::Delivered);
+    assert!(world.noted(Note::ReceiptAmbiguous { operator: A }));
+    assert_eq!((world.states(), world.ledger.parked()), (vec![], 1));
+    world.tick_after(60);
+    assert!(world.noted(Note::ReceiptUnmatched { operator: A }));
+    assert_eq!(world.ledger.pending_messages(), 2);
+}
+
+#[test]
+fn a_receipt_about_another_number_belongs_to_somebody_else() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.sent(&job, (0, 1), A, "7");
+    world.receipt_about(A, "7", State::Delivered, "358509999999");
+    assert_eq!((world.states(), world.ledger.parked()), (vec![], 1));
+}
+
+#[test]
+fn a_receipt_without_a_source_belongs_to_the_only_message_with_its_id() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.sent(&job, (0, 1), A, "7");
+    let (source, destination) = (Address::default(), Address::new(1, 1, b"358451112223"));
+    world.apply(Event::Receipt { operator: A, receipt: receipt("7", State::Delivered), source, destination });
+    delivered(&mut world, &[1]);
+}
+
+#[test]
+fn an_id_used_again_means_the_message_that_still_waits() {
+    let mut world = World::new();
+    for id in [1, 2] {
+        let job = world.accept(id, 1);
+        world.sent(&job, (0, 1), A, "7");
+        world.receipt(A, "7", State::Delivered);
+    }
+    delivered(&mut world, &[1, 2]);
+    world.receipt(A, "7", State::Delivered);
+    assert!(world.noted(Note::ReceiptRepeated { operator: A, contradicts: false }));
+}
+
+#[test]
+fn hexadecimal_and_decimal_forms_meet_by_the_operators_setting() {
+    for (receipt_id, response, receipt) in
+        [(ReceiptId::Hex, "1234567890", "499602D2"), (ReceiptId::Dec, "499602d2", "1234567890"), (ReceiptId::Same, "00ff", "FF")]
+    {
+        let mut world = World::with(TestRules { receipt_id, ..TestRules::default() });
+        let job = world.accept(1, 1);
+        world.sent(&job, (0, 1), A, response);
+        world.receipt(A, receipt, State::Delivered);
+        delivered(&mut world, &[1]);
+    }
+}
+
+#[test]
+fn an_id_that_means_one_message_as_written_and_another_converted_is_parked() {
+    let mut world = World::with(TestRules { receipt_id: ReceiptId::Hex, ..TestRules::default() });
+    for (id, operator_id) in [(1, "10"), (2, "16")] {
+        let job = world.accept(id, 1);
+        world.sent(&job, (0, 1), A, operator_id);
+    }
+    world.receipt(A, "10", State::Delivered);
+    assert!(world.noted(Note::ReceiptAmbiguous { operator: A }));
+    // When one of them has ended the other way, it can only be the other.
+    world.receipt(A, "F", State::Delivered);
+    world.failed(1, None, State::Expired, 0);
+    world.tick_after(3_600);
+    assert_eq!(world.ledger.pending_messages(), 0);
+}
+
+#[test]
+fn the_id_belongs_to_the_operator_and_not_to_another_one() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.sent(&job, (0, 1), A, "7");
+    world.receipt(B, "7", State::Delivered);
+    assert_eq!((world.states(), world.ledger.parked()), (vec![], 1));
+    world.receipt(A, "7", State::Delivered); // on whichever bind of A
+    delivered(&mut world, &[1]);
+}
+
+#[test]
+fn when_no_receipt_comes_the_owner_is_told_so() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.tick_after(3_000);
+    world.sent(&job, (0, 1), A, "7");
+    let mut world = world.restarted();
+    world.effects.clear();
+    world.tick_after(3_599);
+    assert_eq!(world.states(), [], "counted from when it was sent");
+    world.tick_after(1);
+    assert!(world.noted(Note::ReceiptMissing { operator: Some(A) }));
+    assert_eq!((world.states(), world.finished()), (vec![(1, State::Expired)], 1));
+}
+
+#[test]
+fn each_part_has_the_whole_time_for_its_receipt() {
+    let mut world = World::with(TestRules { policy: ReceiptPolicy::Part, ..TestRules::default() });
+    let job = world.accept(1, 1);
+    world.sent(&job, (0, 2), A, "a");
+    world.tick_after(3_000);
+    world.sent(&job, (1, 2), A, "b");
+    world.tick_after(600);
+    assert_eq!(world.states(), [(1, State::Expired)]);
+    world.tick_after(2_999);
+    assert_eq!(world.states(), []);
+    world.tick_after(1);
+    assert_eq!((world.states(), world.finished()), (vec![(1, State::Expired)], 1));
+}
+
+#[test]
+fn intermediate_states_are_forwarded_only_where_asked_for() {
+    let mut world = World::new();
+    for (id, request) in [(1, 0x01), (2, 0x11)] {
+        let job = world.accept(id, request);
+        world.sent(&job, (0, 1), A, &id.to_string());
+        world.receipt(A, &id.to_string(), State::Enroute);
+    }
+    let mail = world.mail();
+    assert_eq!(mail.len(), 1);
+    assert_eq!((mail[0].kind, mail[0].esm_class), (MailKind::Receipt { message: MessageId(2), state: State::Enroute }, 0x20));
+    let sar = crate::smpp::Tlvs::encoded(&mail[0].tlvs).get(crate::smpp::TlvTag::SarSegmentSeqnum);
+    assert_eq!(sar, None, "a message of one part has no part numbers");
+    assert_eq!(world.ledger.pending_messages(), 2);
+}
+
+#[test]
+fn an_operator_cannot_park_receipts_without_end() {
+    let mut world = World::new();
+    for id in 0..20_003 {
+        // The check of the whole log after every event would take its time here.
+        let World { ledger, log, rules, now, effects } = &mut world;
+        let mut turn = Turn { now: *now, log, rules, effects };
+        let event = Event::Receipt {
+            operator: A,
+            receipt: receipt(&format!("{id}"), State::Delivered),
+            source: Address::default(),
+            destination: Address::default(),
+        };
+        ledger.apply(event, &mut turn);
+    }
+    world.receipt(B, "1", State::Delivered);
+    assert_eq!((world.ledger.parked(), world.ledger.live()), (20_001, 20_001));
+    assert!(world.noted(Note::ReceiptUnmatched { operator: A }));
+}

@@ -1,0 +1,237 @@
+//! Whatever happens, the records alone make the same ledger again, and it goes on the same way.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Something that happens; numbers choose among what there is.
+#[derive(Debug, Clone)]
+enum Step {
+    Accept { receipt: u8 },
+    Sent { message: usize, part: u8, second: bool },
+    Failed { message: usize, parts: Option<u8> },
+    Receipt { message: usize, part: u8, second: bool, state: u8 },
+    Mo { sender: u8, reference: u16, sequence: u8, text: u8 },
+    MailDone { item: usize },
+    Time { seconds: u64 },
+    Compact,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let (message, part) = (0usize..8, 0u8..3);
+    prop_oneof![
+        3 => prop_oneof![Just(0u8), Just(1), Just(2), Just(3), Just(0x11)].prop_map(|receipt| Step::Accept { receipt }),
+        6 => (message.clone(), part.clone(), prop::bool::weighted(0.1))
+            .prop_map(|(message, part, second)| Step::Sent { message, part, second }),
+        1 => (message.clone(), prop::option::of(0u8..8)).prop_map(|(message, parts)| Step::Failed { message, parts }),
+        5 => (message, part, prop::bool::weighted(0.1), 0u8..10)
+            .prop_map(|(message, part, second, state)| Step::Receipt { message, part, second, state }),
+        3 => (0u8..2, 0u16..2, 0u8..4, 0u8..3)
+            .prop_map(|(sender, reference, sequence, text)| Step::Mo { sender, reference, sequence, text }),
+        2 => (0usize..10).prop_map(|item| Step::MailDone { item }),
+        2 => prop_oneof![Just(1u64), Just(40), Just(200), Just(3_000)].prop_map(|seconds| Step::Time { seconds }),
+        1 => Just(Step::Compact),
+    ]
+}
+
+/// Messages with an odd number have three parts.
+fn total(job: &Job) -> u8 {
+    if job.id.0 % 2 == 1 { 3 } else { 1 }
+}
+
+fn operator_id(job: &Job, part: u8, second: bool) -> String {
+    format!("m{}p{part}{}", job.id.0, if second { "again" } else { "" })
+}
+
+struct Story {
+    world: World,
+    jobs: Vec<Arc<Job>>,
+    /// Ids of responses whose parts a restart need not know any more.
+    given: Vec<(usize, u8, bool)>,
+    forgotten: BTreeSet<String>,
+}
+
+impl Story {
+    fn new(policy: ReceiptPolicy) -> Self {
+        let world = World::with(TestRules { policy, ..TestRules::default() });
+        Story { world, jobs: Vec::new(), given: Vec::new(), forgotten: BTreeSet::new() }
+    }
+
+    fn take(&mut self, step: &Step) -> Status {
+        let pick = |message: usize, jobs: &[Arc<Job>]| (!jobs.is_empty()).then(|| message % jobs.len());
+        match *step {
+            Step::Accept { receipt } => {
+                let job = job(self.jobs.len() as u64 + 1, receipt, RECIPIENT);
+                self.jobs.push(job.clone());
+                return self.world.apply(Event::Accept(job));
+            }
+            Step::Sent { message, part, second } => {
+                let Some(at) = pick(message, &self.jobs) else { return 0 };
+                let job = self.jobs[at].clone();
+                let part = part % total(&job);
+                self.given.push((at, part, second));
+                self.world.sent(&job, (part, total(&job)), A, &operator_id(&job, part, second));
+            }
+            Step::Failed { message, parts } => {
+                let Some(at) = pick(message, &self.jobs) else { return 0 };
+                let total = total(&self.jobs[at]);
+                let parts = parts.map(|set| (PartSet::from(set) & all_parts(total), total));
+                self.world.failed(self.jobs[at].id.0, parts, State::Undeliverable, 0x45);
+            }
+            Step::Receipt { message, part, second, state } => {
+                let Some(at) = pick(message, &self.jobs) else { return 0 };
+                let job = self.jobs[at].clone();
+                let id = operator_id(&job, part % total(&job), second);
+                if !self.forgotten.contains(&id) {
+                    self.world.receipt(A, &id, State::from_number(state).unwrap());
+                }
+            }
+            Step::Mo { sender, reference, sequence, text } => {
+                let text = ["hello", "Quiz", "X"][usize::from(text)];
+                let concatenation = (sequence > 0).then_some((reference, 3, sequence));
+                let received_at = self.world.now;
+                return self.world.apply(Event::Mo(Mo { received_at, ..mo(&sender.to_string(), text, concatenation) }));
+            }
+            Step::MailDone { item } => {
+                let items = self.world.ledger.index.iter().filter(|(_, item)| matches!(item.what, What::Mail { .. }));
+                let ids: BTreeSet<MessageId> = items.map(|(id, _)| id).collect();
+                if let Some(id) = ids.iter().nth(item % ids.len().max(1)) {
+                    self.world.apply(Event::MailDone { id: *id, how: MailEnd::Delivered });
+                }
+            }
+            Step::Time { seconds } => self.world.tick_after(seconds),
+            Step::Compact => self.world.compact(),
+        }
+        0
+    }
+
+    /// Ids that only memory remembered: of finished messages, and second ids of one part.
+    fn forget(&mut self) {
+        for (at, part, second) in self.given.drain(..) {
+            let id = operator_id(&self.jobs[at], part, second);
+            let slot = self.world.ledger.index.message_mut(self.jobs[at].id).and_then(|p| p.parts.get(usize::from(part)));
+            if slot.is_none_or(|slot| slot.operator_id[..] != *id.as_bytes()) {
+                self.forgotten.insert(id);
+            }
+        }
+    }
+
+    fn restarted(&self) -> Story {
+        let (jobs, forgotten) = (self.jobs.clone(), self.forgotten.clone());
+        Story { world: self.world.restarted(), jobs, given: Vec::new(), forgotten }
+    }
+
+    /// What followed, without durations: after a restart they are only known to the second.
+    fn followed(&mut self) -> Vec<String> {
+        let plain = |effect| match effect {
+            Effect::Note(Note::ReceiptMatched { operator, state, .. }) => {
+                Effect::Note(Note::ReceiptMatched { operator, state, milliseconds: 0 })
+            }
+            // What a finished message's parts said is remembered by memory alone.
+            Effect::Note(Note::ReceiptRepeated { operator, .. }) => {
+                Effect::Note(Note::ReceiptRepeated { operator, contradicts: false })
+            }
+            other => other,
+        };
+        self.world.effects.drain(..).map(|effect| format!("{:?}", plain(effect))).collect()
+    }
+}
+
+/// Mail waiting and messages to be sent, as a restart must hand them out.
+fn handed_out(world: &mut World) -> (BTreeSet<MessageId>, BTreeSet<(MessageId, PartSet)>, usize) {
+    let (mut mail, mut waiting, mut pending) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for effect in world.effects.drain(..) {
+        match effect {
+            Effect::Mail { mail: item, .. } => drop(mail.insert(item.id)),
+            Effect::Queue(Waiting { id, done, .. }) => drop(waiting.insert((id, done))),
+            Effect::Restored { .. } => pending += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    (mail, waiting, pending)
+}
+
+fn expected(ledger: &Ledger) -> (BTreeSet<MessageId>, BTreeSet<(MessageId, PartSet)>, usize) {
+    let (mut mail, mut waiting, mut pending) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for (id, item) in ledger.index.iter() {
+        match &item.what {
+            What::Mail { .. } => drop(mail.insert(id)),
+            What::Message(p) => {
+                pending += 1;
+                if p.parts.is_empty() || p.parts.iter().any(|part| part.state == PartState::Waiting) {
+                    waiting.insert((id, p.done()));
+                }
+            }
+            What::Parked(_) | What::MoPart(_) => {}
+        }
+    }
+    (mail, waiting, pending)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_restart_changes_nothing(
+        before in prop::collection::vec(step(), 0..60),
+        after in prop::collection::vec(step(), 0..40),
+        policy in prop_oneof![Just(ReceiptPolicy::Message), Just(ReceiptPolicy::Part)],
+    ) {
+        let mut story = Story::new(policy);
+        for step in &before {
+            story.take(step);
+        }
+        story.world.effects.clear();
+        story.forget();
+        let mut again = story.restarted();
+        prop_assert_eq!(beliefs(&again.world.ledger), beliefs(&story.world.ledger));
+        prop_assert_eq!(handed_out(&mut again.world), expected(&story.world.ledger));
+        for step in &after {
+            prop_assert_eq!(again.take(step), story.take(step));
+            prop_assert_eq!(again.followed(), story.followed(), "{:?}", step);
+        }
+        prop_assert_eq!(beliefs(&again.world.ledger), beliefs(&story.world.ledger));
+    }
+
+    /// The power goes in the middle of a write: every record before stands, none after.
+    #[test]
+    fn a_torn_write_brings_nothing_final_back_and_loses_nothing(
+        steps in prop::collection::vec(step().prop_filter("one log", |step| !matches!(step, Step::Compact)), 0..60),
+        policy in prop_oneof![Just(ReceiptPolicy::Message), Just(ReceiptPolicy::Part)],
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut story = Story::new(policy);
+        // How many records there were before each step, and what was final then.
+        let mut finals: Vec<(usize, Vec<MessageId>)> = Vec::new();
+        for step in &steps {
+            let over = story.jobs.iter().map(|job| job.id).filter(|id| !story.world.ledger.index.contains(*id)).collect();
+            finals.push((story.world.log.records.len(), over));
+            story.take(step);
+        }
+        let kept = cut.index(story.world.log.records.len() + 1);
+        story.world.log.records.truncate(kept);
+        let mut again = story.world.restarted();
+        for id in finals.iter().rev().find(|(records, _)| *records <= kept).into_iter().flat_map(|(_, over)| over) {
+            prop_assert!(!again.ledger.index.contains(*id), "{id:?} came back");
+        }
+        for record in &story.world.log.records {
+            let told = || again.ledger.index.contains(record.id)
+                || story.world.log.records.iter().any(|r| r.id == record.id && r.kind == kind::DONE)
+                || story.world.log.records.iter().any(|r| r.kind == kind::MAIL && r.payload.starts_with(&[&[0, 1][..], &record.id.0.to_be_bytes()].concat()));
+            prop_assert!(record.kind != kind::MESSAGE || told(), "{:?} is lost", record.id);
+        }
+        // In the end nothing waits for ever.
+        again.effects.clear();
+        let waiting: Vec<u64> = story.jobs.iter().map(|job| job.id.0).collect();
+        for id in waiting {
+            again.failed(id, None, State::Expired, 0);
+        }
+        again.tick_after(10_000);
+        again.tick_after(10_000);
+        prop_assert_eq!(again.ledger.pending_messages(), 0);
+        let only_mail = again.ledger.index.iter().all(|(_, item)| matches!(item.what, What::Mail { .. }));
+        prop_assert!(only_mail);
+    }
+}
