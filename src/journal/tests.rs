@@ -313,13 +313,11 @@ fn compaction_keeps_what_is_pending_through_failures_and_restarts() {
     let mut world = World::new();
     world.durable(1, vec![accept(1), sent(1)]);
     let text = "a".repeat(4_000);
-    let mut mail = 1_000;
-    for round in 0..400u64 {
+    for (mail, round) in (1_000..).zip(0..400u64) {
         if round % 37 == 0 {
             world.disk.fail(Operation::Sync, round % 3, 1);
         }
         world.take(round, vec![inbound(&text), Event::MailDone { id: MessageId(mail), how: MailEnd::Delivered }]);
-        mail += 1;
         world.group.maintain();
         world.group.commit();
         world.disk.heal();

@@ -11,11 +11,14 @@ use crate::message::{MessageId, OperatorKey, Timestamp};
 /// Receipts parked per operator at most: an operator that sends nothing but strangers' receipts must not fill memory and spool.
 const PARKED_PER_OPERATOR: usize = 20_000;
 
+/// One operator's receipts, oldest first, with the keys they stand under.
+type ByAge = BTreeMap<(Timestamp, MessageId), SmallVec<[Key; 2]>>;
+
 /// The parked receipts of all operators. The receipts themselves are in the index.
 #[derive(Debug, Default)]
 pub(super) struct Parking {
     by_key: HashMap<Key, SmallVec<[MessageId; 1]>>,
-    by_age: HashMap<OperatorKey, BTreeMap<(Timestamp, MessageId), SmallVec<[Key; 2]>>>,
+    by_age: HashMap<OperatorKey, ByAge>,
 }
 
 impl Parking {

@@ -159,8 +159,8 @@ impl Ledger {
         let Some(moment) = before(t.now, timeout) else { return };
         let overdue = u32::try_from(moment.0 / 1000).unwrap_or(u32::MAX);
         for _ in 0..EXPIRIES_PER_TICK {
-            let Some((_, id)) = self.awaiting.pop_front_if(|(sent_at, _)| *sent_at <= overdue) else { break };
-            self.receipt_missing(id, overdue, t);
+            let Some((sent_at, id)) = self.awaiting.pop_front_if(|(sent_at, _)| *sent_at <= overdue) else { break };
+            self.receipt_missing(id, (sent_at, overdue), t);
         }
         if self.awaiting.len() > self.awaiting_limit {
             self.awaiting.retain(|(_, id)| self.index.contains(*id));
@@ -187,22 +187,25 @@ impl Ledger {
     }
 
     /// No receipt came in time for parts sent at `overdue` or before: the owner is told that the result is not known.
-    fn receipt_missing(&mut self, id: MessageId, overdue: u32, t: &mut Turn<'_, impl Log, impl Rules>) {
+    fn receipt_missing(&mut self, id: MessageId, (sent_at, overdue): (u32, u32), t: &mut Turn<'_, impl Log, impl Rules>) {
         let Some(pending) = self.index.message_mut(id) else { return };
-        let sent = (0u8..).zip(pending.parts.iter()).filter(|(_, part)| part.state == PartState::Sent);
-        let (late, later): (SmallVec<[_; 4]>, SmallVec<[_; 4]>) =
-            sent.map(|(at, part)| (at, part.sent_at, part.operator)).partition(|(_, sent_at, _)| *sent_at <= overdue);
-        for (part, _, operator) in late {
+        let waiting = (0u8..).zip(pending.parts.iter()).filter(|(_, part)| part.state == PartState::Sent);
+        let waiting: SmallVec<[_; 4]> = waiting.map(|(at, part)| (at, part.sent_at, part.operator)).collect();
+        let first = waiting.iter().map(|(_, sent_at, _)| *sent_at).min();
+        if let Some(first) = first.filter(|first| *first > sent_at) {
+            // The part that stood here has had its receipt: the next one takes its own place in the line.
+            return self.await_receipt(first, id);
+        }
+        for (part, _, operator) in waiting.iter().filter(|(_, sent_at, _)| *sent_at <= overdue) {
             if self.index.message_mut(id).is_none() {
                 return;
             }
-            t.effects.push(Effect::Note(Note::ReceiptMissing { operator }));
+            t.effects.push(Effect::Note(Note::ReceiptMissing { operator: *operator }));
             let verdict = Verdict { state: State::Expired, error: SmallVec::new(), network_error_code: None };
-            self.part_final(id, part, verdict, t);
+            self.part_final(id, *part, verdict, t);
         }
-        if let Some(next) = later.iter().map(|(_, sent_at, _)| *sent_at).min()
-            && self.index.contains(id)
-        {
+        let next = waiting.iter().map(|(_, sent_at, _)| *sent_at).filter(|sent_at| *sent_at > overdue).min();
+        if let Some(next) = next.filter(|_| self.index.contains(id)) {
             self.await_receipt(next, id);
         }
     }
