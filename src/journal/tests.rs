@@ -290,7 +290,7 @@ fn questions_wait_while_records_of_the_failed_group_cannot_be_read() {
     world.durable(1, vec![accept(1)]);
     world.disk.fail(Operation::Sync, 0, 1);
     world.durable(2, vec![inbound("hi")]);
-    let (answer, answered) = std::sync::mpsc::channel();
+    let (answer, answered) = crossbeam_channel::bounded(1);
     world.group.answer(Box::new(move |lookup| answer.send(lookup.mail(MessageId(1_000)).is_some()).unwrap()));
     assert!(answered.try_recv().is_err());
     world.retry();
@@ -379,8 +379,8 @@ async fn a_question_sees_what_was_handed_over_before_it() {
 #[tokio::test]
 async fn a_full_channel_gives_the_batch_back_and_those_who_wait_get_their_turn() {
     let (journal, thread, _) = started();
-    let (hold, held) = std::sync::mpsc::channel::<()>();
-    let (reached, at_question) = std::sync::mpsc::channel();
+    let (hold, held) = crossbeam_channel::bounded::<()>(1);
+    let (reached, at_question) = crossbeam_channel::bounded(1);
     // The thread stands still in a question until it is let go.
     assert!(journal.tell(move |_| {
         let _ = reached.send(());
