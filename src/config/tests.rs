@@ -287,7 +287,7 @@ fn an_operator_without_tlvs_cannot_take_sar_or_payload() {
 #[test]
 fn a_spool_holds_several_segments() {
     let fault = &faults("[spool]\nsegment_size = \"1GiB\"\nmax_size = \"2GiB\"\n")[0];
-    assert_eq!(fault, "conf/x.toml:3: spool.max_size: expected at least 6GiB for these segments, found 2GiB");
+    assert_eq!(fault, "conf/x.toml:3: spool.max_size: expected at least 4GiB for these segments, found 2GiB");
 }
 
 #[test]

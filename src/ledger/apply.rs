@@ -143,7 +143,7 @@ impl Ledger {
             if slot.state == PartState::Waiting {
                 slot.operator = operator;
                 t.effects.push(Effect::Note(Note::PartFailed { operator, state: failure.state }));
-                self.part_final(id, part, Verdict { state: failure.state, error: error.clone(), network_error_code: None }, t);
+                self.part_final(id, part, Verdict { error: error.clone(), ..Verdict::ours(failure.state) }, t);
             }
         }
     }

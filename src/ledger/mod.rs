@@ -92,7 +92,7 @@ pub trait Rules {
     fn receipt_id(&self, operator: OperatorKey) -> ReceiptId;
     /// The account an MO message belongs to, by its number and first word.
     fn inbound(&self, number: &Address, text: &str) -> Option<Arc<str>>;
-    /// Minutes east of UTC for the dates in an account's receipts.
+    /// Seconds the dates are ahead of UTC in an account's receipts.
     fn receipt_utc_offset(&self, account: &str) -> i32;
     /// The id as the application knows it.
     fn message_id_text(&self, id: MessageId, short: bool) -> String;

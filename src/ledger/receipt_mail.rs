@@ -1,10 +1,12 @@
 //! The receipt an application gets, as a mailbox item.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::{Log, Rules, Turn};
-use crate::message::{Address, Mail, MailKind, Message, MessageId};
+use crate::message::{Address, Mail, MailKind, Message, MessageId, Timestamp};
 use crate::receipt::{self, State};
 use crate::smpp::{TlvTag, Tlvs, tlv};
 use crate::text::{Alphabet, Body};
@@ -16,9 +18,25 @@ pub(super) struct Verdict {
     /// As the operator's receipt wrote it, or an SMPP status in digits.
     pub error: SmallVec<[u8; 8]>,
     pub network_error_code: Option<[u8; 3]>,
+    /// When the operator says it happened, in UTC.
+    pub done: Option<Timestamp>,
 }
 
+/// How far an operator's clock may be off before its dates are not believed.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(86_400);
+
 impl Verdict {
+    /// A verdict of our own, without an error code.
+    pub fn ours(state: State) -> Self {
+        Verdict { state, error: SmallVec::new(), network_error_code: None, done: None }
+    }
+
+    /// The operator's date when it can be true, otherwise now.
+    fn done_at(&self, accepted: Timestamp, now: Timestamp) -> Timestamp {
+        let possible = |at: &Timestamp| accepted <= at.plus(CLOCK_TOLERANCE) && *at <= now.plus(CLOCK_TOLERANCE);
+        self.done.filter(possible).unwrap_or(now)
+    }
+
     /// The error as a number; 0 when it is none.
     pub fn error_number(&self) -> u16 {
         std::str::from_utf8(&self.error).ok().and_then(|digits| digits.trim().parse().ok()).unwrap_or(0)
@@ -43,7 +61,7 @@ pub(super) fn receipt_mail(
         submitted_parts: parts,
         delivered_parts: parts * delivered,
         submitted: message.accepted_at,
-        done: t.now,
+        done: verdict.done_at(message.accepted_at, t.now),
         utc_offset: t.rules.receipt_utc_offset(&message.account),
         state: verdict.state,
         error: &verdict.error,

@@ -77,7 +77,8 @@ impl Ledger {
         let milliseconds = self.age(t.now, target);
         t.effects.push(Effect::Note(Note::ReceiptMatched { operator, state: receipt.state, milliseconds }));
         let error = receipt.error.clone().unwrap_or_default();
-        let verdict = Verdict { state: receipt.state, error, network_error_code: receipt.network_error_code };
+        let verdict =
+            Verdict { state: receipt.state, error, network_error_code: receipt.network_error_code, done: done_at(receipt) };
         if receipt.state.is_final() {
             return self.part_final(id, target.part, verdict, t);
         }
@@ -201,7 +202,7 @@ impl Ledger {
                 return;
             }
             t.effects.push(Effect::Note(Note::ReceiptMissing { operator: *operator }));
-            let verdict = Verdict { state: State::Expired, error: SmallVec::new(), network_error_code: None };
+            let verdict = Verdict::ours(State::Expired);
             self.part_final(id, *part, verdict, t);
         }
         let next = waiting.iter().map(|(_, sent_at, _)| *sent_at).filter(|sent_at| *sent_at > overdue).min();
@@ -246,4 +247,10 @@ impl Ledger {
 /// The moment `duration` before `now`; `None` when there was none.
 pub(super) fn before(now: Timestamp, duration: std::time::Duration) -> Option<Timestamp> {
     now.0.checked_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).map(Timestamp)
+}
+
+/// The moment a receipt names, when it names one.
+fn done_at(receipt: &Receipt) -> Option<Timestamp> {
+    let seconds = receipt.done.as_ref()?.seconds?;
+    Some(Timestamp(u64::try_from(seconds).ok()?.checked_mul(1000)?))
 }

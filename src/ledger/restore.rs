@@ -11,6 +11,7 @@ use super::event::{Effect, Waiting};
 use super::index::{Item, Parked, Part, PartState, Pending, What};
 use super::{Ledger, Log, Rules, Turn, kind};
 use crate::message::{AccountKey, Address, Job, MessageId, Names, OperatorKey, Timestamp};
+use crate::receipt::text::ReceiptDate;
 use crate::receipt::{Receipt, State};
 use crate::spool::Location;
 
@@ -322,6 +323,8 @@ pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Parked, operators: &Names) 
     out.put_slice(&[receipt.state.number(), u8::from(receipt.intermediate)]);
     put_short(out, receipt.error.as_deref().unwrap_or_default());
     put_short(out, receipt.network_error_code.as_ref().map_or(&[], |code| &code[..]));
+    let done = receipt.done.as_ref().and_then(|date| u64::try_from(date.seconds?).ok());
+    out.put_u64(done.unwrap_or(0));
 }
 
 fn parked(r: &mut Reader, operators: &Names) -> Result<Parked, Unreadable> {
@@ -332,12 +335,13 @@ fn parked(r: &mut Reader, operators: &Names) -> Result<Parked, Unreadable> {
     let id = r.short()?;
     let (state, intermediate, error) = (state(r)?, r.u8()? != 0, r.short()?);
     let network_error_code = <[u8; 3]>::try_from(&r.short()?[..]).ok();
+    let done = i64::try_from(r.u64()?).ok().filter(|seconds| *seconds != 0);
     let receipt = Receipt {
         id: SmallVec::from_slice(&id),
         state,
         error: (!error.is_empty()).then(|| SmallVec::from_slice(&error)),
         submitted: None,
-        done: None,
+        done: done.map(|seconds| ReceiptDate { raw: SmallVec::new(), seconds: Some(seconds) }),
         network_error_code,
         intermediate,
     };

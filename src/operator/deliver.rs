@@ -36,7 +36,8 @@ pub fn read(
         message_state: view.tlvs.message_state(),
         network_error_code: view.tlvs.get(crate::smpp::TlvTag::NetworkErrorCode),
     };
-    if let Some(receipt) = from_parts(delivery) {
+    if let Some(mut receipt) = from_parts(delivery) {
+        receipt.done = receipt.done.map(|date| date.in_utc(operator.receipt_time_zone.whole_seconds()));
         let (source, destination) = (view.source.to_address(), view.destination.to_address());
         return Ok(Event::Receipt { operator: key, receipt, source, destination });
     }

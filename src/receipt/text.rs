@@ -239,6 +239,16 @@ fn without_gap(mut text: &[u8]) -> &[u8] {
 }
 
 impl ReceiptDate {
+    /// The same date told in UTC, for a centre whose clock is so many seconds ahead of UTC. A date that carried its own offset is
+    /// in UTC already.
+    pub fn in_utc(mut self, clock_offset: i32) -> ReceiptDate {
+        let own_offset = self.raw.iter().filter(|octet| octet.is_ascii_digit()).count() == 15;
+        if !own_offset {
+            self.seconds = self.seconds.map(|seconds| seconds - i64::from(clock_offset));
+        }
+        self
+    }
+
     /// Blank dates are no dates.
     fn read(raw: &[u8]) -> Option<ReceiptDate> {
         (!raw.is_empty()).then(|| ReceiptDate { raw: SmallVec::from_slice(raw), seconds: seconds(raw) })

@@ -214,7 +214,8 @@ impl<'a> Serving<'a> {
         loop {
             self.handle_events();
             self.submit_batches();
-            if self.closed && self.done_mail.is_empty() && self.events.is_empty() {
+            // Batches are waited for although nobody can be answered: what is refused no longer counts as pending.
+            if self.closed && self.done_mail.is_empty() && self.events.is_empty() && self.open_batches.is_empty() {
                 break;
             }
             if *stop.borrow() {
