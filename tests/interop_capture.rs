@@ -3,16 +3,23 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use support::Daemon;
 use support::foreign::{Client, NodeOperator, Program, repository, tool};
 use support::kannel::Kannel;
 
+/// Sent at the end of a story, so that its packets are known to be in the file.
+const END: &[u8] = b"the story ends here";
+
 /// A running capture of some TCP ports.
 struct Capture {
     program: Program,
+    /// Where the end is sent to.
+    end: TcpListener,
     file: String,
     ports: Vec<String>,
 }
@@ -31,16 +38,28 @@ impl Capture {
         let file = dir.join("story.pcapng").display().to_string();
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
         let mut command = script();
-        command.args(["record", &file]).args(&ports);
+        let end = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let end_port = end.local_addr().expect("its address").port().to_string();
+        command.args(["record", &file]).args(&ports).arg(end_port);
         let mut program = Program::start("dumpcap (capturing needs root or the group wireshark)", command);
         program.wait_for("File:");
-        Capture { program, file, ports }
+        Capture { program, end, file, ports }
     }
 
-    /// Ends the capture; the number of PDUs of each command, once the dissector has found no fault in any.
-    fn check(self) -> BTreeMap<u32, usize> {
+    /// Ends the capture and has it read by the dissector.
+    fn check(self) -> Output {
+        let mut connection = TcpStream::connect(self.end.local_addr().expect("its address")).expect("the connection");
+        connection.write_all(END).expect("the end is sent");
+        let written =
+            script().args(["await", &self.file, &String::from_utf8_lossy(END)]).status().expect("the wait for the file");
+        assert!(written.success(), "the capture is not written: {written}");
         self.program.terminate();
-        let output = script().args(["check", &self.file]).args(&self.ports).output().expect("the check runs");
+        script().args(["check", &self.file]).args(&self.ports).output().expect("the check runs")
+    }
+
+    /// The number of PDUs of each command, once the dissector has found no fault in any.
+    fn counts(self) -> BTreeMap<u32, usize> {
+        let output = self.check();
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{out}\n{err}");
         out.lines().filter_map(count).collect()
@@ -111,11 +130,33 @@ fn wireshark_finds_no_fault_in_what_is_exchanged_with_any_foreign_program() {
         assert!(kannel.calls.next().starts_with("/mo?"));
     }
     assert!(daemon.stop());
-    let counts = capture.check();
+    let counts = capture.counts();
     let of = |command: u32| counts.get(&command).copied().unwrap_or(0);
     let (submits, delivers) = (0x0000_0004, 0x0000_0005);
     assert!(of(submits) > 40 && of(delivers) > 40, "{counts:x?}");
     for request in [submits, delivers] {
         assert_eq!(of(request), of(0x8000_0000 | request), "every request was answered: {counts:x?}");
     }
+}
+
+#[test]
+fn wireshark_does_find_a_fault_when_there_is_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let dir = tempfile::tempdir().expect("a folder");
+    let capture = Capture::start(dir.path(), &[address.port()]);
+    // A submit_sm whose sm_length says 200 octets where two are left.
+    let body = b"\0\x01\x0113123\0\x01\x01358401234567\0\0\0\0\0\0\x01\0\0\0\xC8Hi";
+    let mut pdu = Vec::new();
+    for field in [16 + u32::try_from(body.len()).expect("short"), 4, 0, 1] {
+        pdu.extend_from_slice(&field.to_be_bytes());
+    }
+    pdu.extend_from_slice(body);
+    let mut client = TcpStream::connect(address).expect("the connection");
+    client.write_all(&pdu).expect("the PDU leaves");
+    let (mut peer, _) = listener.accept().expect("the connection");
+    peer.read_exact(&mut pdu).expect("the PDU arrives");
+    let output = capture.check();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && complaint.contains("malformed"), "{complaint}");
 }

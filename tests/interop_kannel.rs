@@ -44,6 +44,18 @@ fn kannel_sends_and_hears_of_the_delivery_and_of_texts_from_handsets() {
     assert_eq!(operator.stop(), 0, "nothing was sent twice");
 }
 
+#[test]
+fn kannel_hears_of_a_text_that_did_not_arrive() {
+    let operator = NodeOperator::start(&["--state", "UNDELIV"]);
+    let port = support::free_port();
+    let daemon = Daemon::start(&support::config(port, &[("node", operator.port)]));
+    let kannel = Kannel::start(&daemon.dir, port);
+    kannel.send("358401234501", "Hyvää päivää", "lost");
+    let call = kannel.calls.next();
+    assert_eq!(http::parameter(&call, "state").as_deref(), Some("2"), "{call}");
+    assert!(daemon.stop());
+}
+
 /// The name of the text that this call says was delivered.
 fn delivered(call: &str) -> String {
     assert!(call.starts_with("/dlr?"), "{call}");

@@ -156,6 +156,21 @@ fn texts_from_handsets_reach_the_account_of_their_keyword_whole() {
     operator.stop();
 }
 
+#[test]
+fn a_text_that_the_operator_refuses_for_good_ends_in_a_receipt_that_says_so() {
+    // ESME_RINVDSTADR
+    let mut operator = NodeOperator::start(&["--status", "11"]);
+    let port = support::free_port();
+    let daemon = Daemon::start(&support::config(port, &[("node", operator.port)]));
+    for client in [Client::Smpplib, Client::NetSmpp, Client::Node] {
+        let told = client.submit(port, &[("358401234567".to_owned(), "Hyvää päivää".to_owned())], &[]);
+        assert_eq!(operator.parts(1).len(), 1);
+        assert_eq!((&told.receipts[0].id, told.receipts[0].stat.as_str()), (&told.submitted[0], "REJECTD"), "{client:?}");
+    }
+    assert!(daemon.stop());
+    assert_eq!(operator.stop(), 0, "nothing was sent twice");
+}
+
 const NUMBER: &str = "358401234567";
 
 /// A client's long text, and what came of it at an operator that is bound to as `version`.

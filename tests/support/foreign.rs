@@ -1,5 +1,6 @@
 //! Foreign SMPP programs and tools as child processes. Whatever is missing fails the test and says how to install it.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -195,6 +196,8 @@ impl Client {
 /// The npm `smpp` package as an operator.
 pub struct NodeOperator {
     program: Program,
+    /// Submissions that came while something else was waited for.
+    submissions: VecDeque<Value>,
     pub port: u16,
 }
 
@@ -202,27 +205,35 @@ impl NodeOperator {
     pub fn start(arguments: &[&str]) -> NodeOperator {
         let mut command = node("server.js");
         command.arg("0").args(arguments);
-        let mut operator = NodeOperator { program: Program::start("server.js", command), port: 0 };
+        let mut operator = NodeOperator { program: Program::start("server.js", command), submissions: VecDeque::new(), port: 0 };
         let listening = operator.wait("listening");
         operator.port = listening["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("its port");
         operator
     }
 
-    /// Waits for the next event of this kind; earlier ones of other kinds are passed over. An error of the program fails the test.
+    fn event(line: &str) -> Value {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("server.js: {error}: {line}"));
+        assert!(event["event"] != "error" && event["event"] != "no_receiver", "server.js: {event}");
+        event
+    }
+
+    /// Waits for the next event of this kind; earlier ones of other kinds are passed over, submissions are kept. An error of the
+    /// program fails the test.
     pub fn wait(&mut self, kind: &str) -> Value {
         loop {
-            let line = self.program.line();
-            let event: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("server.js: {error}: {line}"));
-            assert!(event["event"] != "error" && event["event"] != "no_receiver", "server.js: {event}");
-            if event["event"] == kind {
-                return event;
+            let event = Self::event(&self.program.line());
+            match event["event"].as_str() {
+                Some(this) if this == kind => return event,
+                Some("submit_sm") => self.submissions.push_back(event),
+                _ => {}
             }
         }
     }
 
     /// The next submissions.
     pub fn parts(&mut self, count: usize) -> Vec<Part> {
-        (0..count).map(|_| Part::of_node(&self.wait("submit_sm"))).collect()
+        let mut next = || self.submissions.pop_front().unwrap_or_else(|| self.wait("submit_sm"));
+        (0..count).map(|_| Part::of_node(&next())).collect()
     }
 
     /// A handset sends a text; `more` may name a user data header and the like (see server.js). Returns the status of the answer.
@@ -241,7 +252,7 @@ impl NodeOperator {
     pub fn stop(self) -> usize {
         let read = self.program.seen.len();
         let lines = self.program.terminate();
-        let rest = lines[read..].iter().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
-        rest.filter(|event: &Value| event["event"] == "submit_sm").count()
+        let rest = lines[read..].iter().filter(|line| Self::event(line)["event"] == "submit_sm").count();
+        self.submissions.len() + rest
     }
 }

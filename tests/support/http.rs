@@ -46,7 +46,8 @@ fn answer(mut stream: TcpStream) -> Option<String> {
 /// GET of a server on this machine: the status code.
 pub fn get(port: u16, target: &str) -> u16 {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-    write!(stream, "GET {target} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").expect("the request is sent");
+    let request = format!("GET {target} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n");
+    stream.write_all(request.as_bytes()).expect("the request is sent");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the answer comes");
     let answer = String::from_utf8_lossy(&answer);
