@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub mod foreign;
+pub mod http;
+pub mod kannel;
+pub mod wire;
+
 /// How long any single step of a story may take before the test fails. Nothing is measured by it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 

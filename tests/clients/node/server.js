@@ -7,7 +7,8 @@
 // id written as --receipt-id says, on any session that can receive.
 //
 // stdout: one JSON object per line: listening, bound, submit_sm (as received, bytes in hex), deliver_sm_resp, unbound, closed.
-// stdin:  {"mo": {"source": "358401234567", "destination": "13123", "text": "hello"}} sends a deliver_sm; its end stops the server.
+// stdin:  {"mo": {"source": "358401234567", "destination": "13123", "text": "hello"}} sends a deliver_sm, "udh": hex
+//         with a user data header. The end of stdin stops the server.
 'use strict';
 
 const smpp = require('smpp');
@@ -124,6 +125,17 @@ function forget(session) {
   if (at >= 0) receivers.splice(at, 1);
 }
 
+// The library by itself marks GSM 7-bit text as data_coding 1 (ASCII), which is wrong beyond the letters they share.
+function content({ text, udh }) {
+  const gsm = smpp.encodings.detect(text) === 'ASCII';
+  const header = Buffer.from(udh || '', 'hex');
+  return {
+    esm_class: udh ? 0x40 : 0,
+    data_coding: gsm ? 0 : 8,
+    short_message: Buffer.concat([header, smpp.encodings[gsm ? 'ASCII' : 'UCS2'].encode(text)]),
+  };
+}
+
 const server = smpp.createServer({}, (session) => {
   for (const bind of ['bind_transceiver', 'bind_transmitter', 'bind_receiver']) {
     session.on(bind, (pdu) => {
@@ -160,7 +172,7 @@ readline
         dest_addr_ton: 0,
         dest_addr_npi: 1,
         destination_addr: mo.destination,
-        short_message: mo.text,
+        ...content(mo),
       },
       { mo: mo.destination },
     );

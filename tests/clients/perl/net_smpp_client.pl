@@ -1,10 +1,11 @@
 #!/usr/bin/perl
 # A foreign SMPP client: Perl's Net::SMPP.
 #
-#   net_smpp_client.pl HOST PORT SYSTEM_ID PASSWORD [--source S] [--dest D] [--timeout SECONDS]
+#   net_smpp_client.pl HOST PORT SYSTEM_ID PASSWORD [--source S] [--timeout SECONDS]
 #
-# Binds as transceiver, submits the texts given as a JSON array on stdin (receipts requested; ASCII as it is, anything else
-# as UCS-2; what is longer than 254 octets in message_payload), waits for one final receipt each, unbinds.
+# Binds as transceiver, submits the texts given on stdin as [{"to": MSISDN, "text": ...}] (receipts requested; GSM 7-bit where
+# Perl's own table has every character, otherwise UCS-2; what is longer than 254 octets in message_payload), waits for one final
+# receipt each, unbinds.
 #
 # stdout: {"submitted": [ids], "receipts": [{"id", "stat", "text"}], "mo": [...]}
 # Exit code 0 when all receipts came in time, 1 when not, 2 when the bind or a submit was refused.
@@ -16,8 +17,8 @@ use Getopt::Long;
 use JSON::PP;
 use Net::SMPP;
 
-my %option = (source => '13123', dest => '358401234567', timeout => 20);
-GetOptions(\%option, 'source=s', 'dest=s', 'timeout=f') or exit 2;
+my %option = (source => '13123', timeout => 20);
+GetOptions(\%option, 'source=s', 'timeout=f') or exit 2;
 my ($host, $port, $system_id, $password) = @ARGV;
 my $texts = decode_json(do { local $/; <STDIN> });
 my %result = (submitted => [], receipts => [], mo => []);
@@ -48,9 +49,9 @@ fail('bind', $bound->status) if $bound->status != 0;
 
 sub body {
     my ($text) = @_;
-    my $ascii = $text =~ /\A[ -#%-?A-Za-z\r\n]*\z/;    # what GSM-7 and ASCII have in common, `$` and `@` left out
-    my $bytes = $ascii ? $text : encode('UTF-16BE', $text);
-    my @coding = (data_coding => $ascii ? 0x00 : 0x08);
+    my $gsm = eval { encode('gsm0338', $text, Encode::FB_CROAK | Encode::LEAVE_SRC) };
+    my $bytes = $gsm // encode('UTF-16BE', $text);
+    my @coding = (data_coding => defined $gsm ? 0x00 : 0x08);
     return (@coding, short_message => $bytes) if length($bytes) <= 254;
     return (@coding, short_message => '', message_payload => $bytes);
 }
@@ -63,10 +64,10 @@ for my $i (0 .. $#$texts) {
         source_addr         => $option{source},
         dest_addr_ton       => 0x01,
         dest_addr_npi       => 0x01,
-        destination_addr    => $option{dest},
+        destination_addr    => $texts->[$i]{to},
         registered_delivery => 0x01,
         async               => 1,
-        body($texts->[$i]),
+        body($texts->[$i]{text}),
     );
     $index{$sequence} = $i;
 }

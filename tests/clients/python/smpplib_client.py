@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A foreign SMPP client: Python's smpplib.
 
-    smpplib_client.py HOST PORT SYSTEM_ID PASSWORD [--source S] [--dest D] [--timeout SECONDS]
+    smpplib_client.py HOST PORT SYSTEM_ID PASSWORD [--source S] [--timeout SECONDS]
 
-Binds as transceiver, submits the texts given as a JSON array on stdin (receipts requested; long ones split by the library
-with a UDH), waits for one final receipt per submit_sm, unbinds.
+Binds as transceiver, submits the texts given on stdin as [{"to": MSISDN, "text": ...}] (receipts requested; long ones split by
+the library with a UDH), waits for one final receipt per submit_sm, unbinds.
 
 stdout: {"submitted": [ids], "receipts": [{"id", "stat", "text"}], "mo": [...]}
 Exit code 0 when all receipts came in time, 1 when not, 2 when the bind or a submit was refused.
@@ -30,7 +30,6 @@ def arguments():
     parser.add_argument("system_id")
     parser.add_argument("password")
     parser.add_argument("--source", default="13123")
-    parser.add_argument("--dest", default="358401234567")
     parser.add_argument("--timeout", type=float, default=20.0)
     return parser.parse_args()
 
@@ -53,7 +52,7 @@ def submit_all(client, options, texts):
     """Submits everything without waiting, and gives the sequence numbers in order."""
     sequences = []
     for text in texts:
-        parts, coding, esm_class = smpplib.gsm.make_parts(text)
+        parts, coding, esm_class = smpplib.gsm.make_parts(text["text"])
         for part in parts:
             sent = client.send_message(
                 source_addr_ton=smpplib.consts.SMPP_TON_NWSPEC
@@ -62,7 +61,7 @@ def submit_all(client, options, texts):
                 source_addr=options.source,
                 dest_addr_ton=smpplib.consts.SMPP_TON_INTL,
                 dest_addr_npi=smpplib.consts.SMPP_NPI_ISDN,
-                destination_addr=options.dest,
+                destination_addr=text["to"],
                 short_message=part,
                 data_coding=coding,
                 esm_class=esm_class,
