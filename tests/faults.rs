@@ -283,7 +283,8 @@ fn ten_thousand_submits_without_reading_are_all_answered_and_hold_up_nobody() {
         ));
     }
     flood.write(&octets);
-    assert!(story.client().submit(&message(NUMBER, b"Moi")).is_ok(), "another session is served meanwhile");
+    let without_receipt = MessageView { registered_delivery: 0, ..message(NUMBER, b"Moi") };
+    assert!(story.client().submit(&without_receipt).is_ok(), "another session is served meanwhile");
     let mut answered: Vec<u32> = (0..10_000)
         .map(|_| flood.receive())
         .map(|answer| {
@@ -293,6 +294,19 @@ fn ten_thousand_submits_without_reading_are_all_answered_and_hold_up_nobody() {
         .collect();
     answered.sort_unstable();
     assert!(answered.iter().copied().eq(10..10_010));
+    story.ends_well();
+}
+
+#[test]
+fn more_bad_requests_at_once_than_the_window_holds_are_all_refused() {
+    let story = lonely().start();
+    let mut client = story.client();
+    let bad = message_body(&message("", b"Moi"));
+    let octets: Vec<u8> = (10..510).flat_map(|sequence| pdu(CommandId::SubmitSm, 0, sequence, &bad)).collect();
+    client.write(&octets);
+    for sequence in 10..510 {
+        assert_eq!(header(&client.receive()), (CommandId::SubmitSmResp, 0x0B, sequence));
+    }
     story.ends_well();
 }
 
