@@ -177,6 +177,11 @@ impl Client {
         }
     }
 
+    /// The connection ends, in whatever way, before an octet came.
+    pub fn hears_nothing(&mut self) -> bool {
+        !matches!(self.socket.read(&mut [0; 1]), Ok(1))
+    }
+
     /// The peer unbinds; agrees and waits for the end.
     pub fn is_unbound(&mut self) {
         let unbind = self.expect(CommandId::Unbind);
