@@ -57,8 +57,8 @@ pub const WORKERS: RangeInclusive<u64> = 1..=256;
 pub const BINDS: RangeInclusive<u64> = 1..=1_000;
 pub const WINDOW: RangeInclusive<u64> = 1..=10_000;
 pub const RATE: RangeInclusive<u64> = 1..=1_000_000;
-/// Parts of a concatenated message (3GPP TS 23.040 section 9.2.3.24.1).
-pub const PARTS: RangeInclusive<u64> = 1..=255;
+/// Parts of a concatenated message: 3GPP TS 23.040 section 9.2.3.24.1 allows 255, the ledger keeps track of fewer.
+pub const PARTS: RangeInclusive<u64> = 1..=crate::ledger::MAX_PARTS as u64;
 pub const PRIORITY: RangeInclusive<u64> = 0..=3;
 pub const BIND_COUNT: RangeInclusive<u64> = 1..=100;
 
@@ -138,7 +138,7 @@ const _: () = {
     assert!(MIN_VALIDITY.end().as_secs() <= VALIDITY.end().as_secs());
     assert!(default::RECONNECT.0.as_millis() <= default::RECONNECT.1.as_millis());
     assert!(default::RETRY.0.as_millis() <= default::RETRY.1.as_millis());
-    assert!(*PARTS.end() <= u8::MAX as u64);
+    assert!(*PARTS.end() <= 255);
     assert!(SMPP_PASSWORD <= PASSWORD);
     assert!(PASSWORD <= SECRET_FILE_SIZE);
 };

@@ -30,6 +30,8 @@ pub struct Link<T> {
     writer: WriteHalf<Stream>,
     input: BytesMut,
     output: BytesMut,
+    /// The session paused with whole PDUs left in `input`.
+    held_back: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Instant,
 }
@@ -44,6 +46,7 @@ impl<T> Link<T> {
             writer,
             input: BytesMut::with_capacity(READ_SIZE),
             output: BytesMut::new(),
+            held_back: false,
             timer: Box::pin(sleep_until(now)),
             timer_at: now.into_std(),
         }
@@ -60,9 +63,10 @@ impl<T> Link<T> {
             self.timer_at = at;
             self.timer.as_mut().reset(at.into());
         }
-        if self.session.is_paused() {
-            // What the buffer still holds is handled as soon as answers have made room.
+        if self.held_back && !self.session.is_paused() {
+            // Answers have made room for what the buffer still holds; the peer may have nothing more to send.
             self.handle_input();
+            return;
         }
         let may_read = !self.session.is_paused() && self.output.len() < OUTPUT_LIMIT;
         if self.input.capacity() - self.input.len() < READ_SIZE / 4 {
@@ -73,11 +77,13 @@ impl<T> Link<T> {
             written = self.writer.write_buf(&mut self.output), if !self.output.is_empty() => Moved::Out(written),
             read = self.reader.read_buf(&mut self.input), if may_read => Moved::In(read),
             () = self.timer.as_mut(), if timeout.is_some() => Moved::Time,
+            // A paused session without a timer and with nothing to write has only its owner's answers to wait for.
+            never = std::future::pending() => never,
         };
         let now = now();
         match moved {
             Moved::In(Ok(0)) => self.session.handle_eof(now),
-            Moved::In(Ok(_)) => self.session.handle_bytes(now, &mut self.input),
+            Moved::In(Ok(_)) => self.handle_input(),
             Moved::Out(Ok(_)) => {}
             Moved::In(Err(_)) | Moved::Out(Err(_)) => {
                 self.output.clear();
@@ -92,6 +98,7 @@ impl<T> Link<T> {
         if !self.input.is_empty() {
             self.session.handle_bytes(now(), &mut self.input);
         }
+        self.held_back = self.session.is_paused();
     }
 
     /// Writes everything the session still has to say, then ends the connection. A peer that does not take it is given up.

@@ -25,6 +25,7 @@ use crate::queue::Item;
 use crate::receipt::State;
 use crate::smpp::view::MessageResponseView;
 use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame, Ticket};
+use crate::text::TextError;
 
 /// Batches that may wait for the journal at once.
 const OPEN_BATCHES: usize = 64;
@@ -436,8 +437,10 @@ impl<'a> Traffic<'a> {
 
     fn begin(&mut self, item: Item<Job>) {
         let Some(job) = &item.payload else { return };
-        let total = match submit::parts(job, &self.context.settings.config) {
-            Ok(outgoing) => u8::try_from(outgoing.count()).unwrap_or(u8::MAX),
+        // The operator's alphabet and header may need more parts than were counted when the message was accepted.
+        let countable = |parts: usize| if parts > ledger::MAX_PARTS { Err(TextError::TooManyParts) } else { Ok(parts as u8) };
+        let total = match submit::parts(job, &self.context.settings.config).and_then(|outgoing| countable(outgoing.count())) {
+            Ok(total) => total,
             Err(error) => {
                 tracing::warn!(operator = %self.context.state.name, %error, "the operator's settings cannot carry a message");
                 let failure = Failure { state: State::Undeliverable, status: error.command_status() };

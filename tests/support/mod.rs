@@ -1,6 +1,11 @@
 //! The real daemon as a child process, for tests of whole stories.
 #![allow(dead_code)] // each test program uses its own part
 
+pub mod client;
+pub mod operator;
+pub mod scrape;
+pub mod story;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
@@ -24,6 +29,8 @@ pub struct Daemon {
     child: Child,
     log: Receiver<String>,
     seen: Vec<String>,
+    /// Lines before this one are of earlier steps of the story.
+    forgotten: usize,
     pub dir: PathBuf,
     pub config: PathBuf,
     _owned: Option<TempDir>,
@@ -68,7 +75,7 @@ impl Daemon {
                 }
             }
         });
-        let mut daemon = Daemon { child, log, seen: Vec::new(), dir: dir.to_owned(), config: file, _owned: owned };
+        let mut daemon = Daemon { child, log, seen: Vec::new(), forgotten: 0, dir: dir.to_owned(), config: file, _owned: owned };
         daemon.await_ready(&ready);
         daemon
     }
@@ -103,6 +110,25 @@ impl Daemon {
             match self.log.recv_timeout(left) {
                 Ok(line) => self.seen.push(line),
                 Err(_) => panic!("no log line with {text:?} in\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// What is waited for next must be logged after this.
+    pub fn forget_log(&mut self) {
+        self.seen.extend(self.log.try_iter());
+        self.forgotten = self.seen.len();
+    }
+
+    /// As [`Daemon::wait_for_log`], of the lines since [`Daemon::forget_log`].
+    pub fn wait_for_new_log(&mut self, text: &str) {
+        let until = Instant::now() + PATIENCE;
+        self.seen.extend(self.log.try_iter());
+        while !self.seen[self.forgotten..].iter().any(|line| line.contains(text)) {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.log.recv_timeout(left) {
+                Ok(line) => self.seen.push(line),
+                Err(_) => panic!("no new log line with {text:?} in\n{}", self.seen.join("\n")),
             }
         }
     }

@@ -1,0 +1,221 @@
+//! SIGHUP: a new configuration comes into force whole, or not at all, and disturbs nobody it does not concern.
+
+mod support;
+
+use std::collections::HashSet;
+
+use rustix::process::Signal;
+use smppgw::smpp::{AddressView, BindKind, CommandId, MessageView, Version};
+use support::client::{Client, message, message_body, pdu, string};
+use support::operator::{Operator, prompt};
+use support::story::{Setup, Story};
+use support::{free_port, scrape};
+
+const NUMBER: &str = "358401234567";
+
+/// Writes the configuration and has the daemon take it into force.
+fn reload(story: &mut Story, text: &str) {
+    signal(story, text);
+    story.daemon.wait_for_new_log("configuration reloaded");
+}
+
+fn signal(story: &mut Story, text: &str) {
+    story.daemon.forget_log();
+    std::fs::write(&story.daemon.config, text).expect("the configuration");
+    story.daemon.signal(Signal::HUP);
+}
+
+fn other_account() -> &'static str {
+    "[[account]]\nsystem_id = \"other\"\npassword = \"secret\""
+}
+
+#[test]
+fn an_accounts_new_rules_hold_for_sessions_that_are_bound_already() {
+    let setup = Setup::new(&[("elisa", 1)]);
+    let mut story = setup.start();
+    let mut client = story.client();
+    let from_bank = MessageView { source: AddressView { ton: 5, npi: 0, digits: b"BANK" }, ..message(NUMBER, b"Moi") };
+    assert!(client.submit(&from_bank).is_ok());
+    reload(&mut story, &setup.account("senders = [\"SHOP\"]").text);
+    assert_eq!(client.submit(&from_bank), Err(0x0A));
+    assert!(client.submit(&message(NUMBER, b"Moi")).is_ok());
+    story.ends_well();
+}
+
+#[test]
+fn a_new_account_can_bind_and_a_removed_one_is_unbound() {
+    let setup = Setup::new(&[("elisa", 1)]);
+    let one = setup.text.clone();
+    let two = setup.section(other_account()).text;
+    let mut story = Setup::new(&[("elisa", 1)]).start();
+    let one = one.replace(&port_of(&one), &story.port.to_string());
+    let two = two.replace(&port_of(&two), &story.port.to_string());
+    let mut app = story.client();
+    reload(&mut story, &two);
+    let mut other = Client::bound_as(story.port, BindKind::Transceiver, "other", "secret");
+    other.is_alive();
+    reload(&mut story, &one);
+    other.is_unbound();
+    let mut again = Client::connect(story.port);
+    assert_eq!(again.bind(BindKind::Transceiver, "other", "secret", Version::V3_4), 0x0D);
+    app.is_alive();
+    story.ends_well();
+}
+
+/// The port of the first listener.
+fn port_of(text: &str) -> String {
+    let (_, rest) = text.split_once("[[listener]]").expect("a listener");
+    let (_, rest) = rest.split_once("127.0.0.1:").expect("its address");
+    rest.split('"').next().expect("its port").to_owned()
+}
+
+#[test]
+fn a_changed_password_unbinds_and_the_new_one_binds() {
+    let setup = Setup::new(&[("elisa", 1)]);
+    let mut story = setup.start();
+    let mut client = story.client();
+    reload(&mut story, &setup.text.replace("password = \"secret\"", "password = \"renewed\""));
+    client.is_unbound();
+    let mut again = Client::connect(story.port);
+    assert_eq!(again.bind(BindKind::Transceiver, "app", "secret", Version::V3_4), 0x0D);
+    assert_eq!(again.bind(BindKind::Transceiver, "app", "renewed", Version::V3_4), 0);
+}
+
+#[test]
+fn operators_and_routes_are_exchanged_without_touching_the_binds_that_stay() {
+    let (elisa, telia) = (Operator::start(prompt()), Operator::start(prompt()));
+    let both = Setup::new(&[("elisa", elisa.port()), ("telia", telia.port())]);
+    let only_elisa = both.text[..both.text.find("[[operator]]\nname = \"telia\"").expect("telia")].replace(", \"telia\"]", "]");
+    let mut story = Setup { text: only_elisa.clone(), ..both }.start();
+    let mut client = story.client();
+    elisa.wait_until(|counts| counts.bound() == 2);
+    assert!(client.submit(&message(NUMBER, b"one")).is_ok());
+    elisa.wait_until(|counts| counts.received == 1);
+
+    let telia_first = Setup { port: story.port, metrics: story.metrics, text: only_elisa.clone() }
+        .replace("operators = [\"elisa\"]", "operators = [\"telia\", \"elisa\"]")
+        .section(&format!(
+            "[[operator]]\nname = \"telia\"\n[[operator.bind]]\naddress = \"127.0.0.1:{}\"\nsystem_id = \"gw\"\npassword = \"pw\"",
+            telia.port()
+        ));
+    reload(&mut story, &telia_first.text);
+    telia.wait_until(|counts| counts.bound() == 1);
+    scrape::wait_for(story.metrics, "smppgw_bind_up", &[("operator", "telia")], 1.0);
+    assert!(client.submit(&message(NUMBER, b"two")).is_ok());
+    telia.wait_until(|counts| counts.received == 1);
+
+    reload(&mut story, &only_elisa);
+    telia.wait_until(|counts| counts.bound() == 0);
+    assert!(client.submit(&message(NUMBER, b"three")).is_ok());
+    elisa.wait_until(|counts| counts.received == 2);
+    assert_eq!((elisa.counts().binds, elisa.counts().unbinds), (2, 0), "the binds that stay are not touched");
+    story.ends_well();
+}
+
+#[test]
+fn what_waits_for_a_removed_operator_goes_by_the_new_route() {
+    let telia = Operator::start(prompt());
+    let setup = Setup::new(&[("elisa", 1)]);
+    let mut story = setup.start();
+    let mut client = story.client();
+    for text in [b"one", b"two"] {
+        assert!(client.submit(&message(NUMBER, text)).is_ok());
+    }
+    let moved = setup.replace("elisa", "telia").replace("127.0.0.1:1\"", &format!("127.0.0.1:{}\"", telia.port()));
+    reload(&mut story, &moved.text);
+    telia.wait_until(|counts| counts.received == 2);
+    assert_eq!(
+        (support::client::receipt(&client.delivery()).1, support::client::receipt(&client.delivery()).1),
+        ("DELIVRD".into(), "DELIVRD".into())
+    );
+    story.ends_well();
+}
+
+#[test]
+fn a_bad_configuration_is_refused_whole_and_the_old_one_stays_in_force() {
+    let setup = Setup::new(&[("elisa", 1)]);
+    let mut story = setup.start();
+    let mut client = story.client();
+    let bad =
+        Setup { text: setup.text.clone(), ..setup }.account("senders = [\"OTHER\"]").section("[limits]\nconnections = \"many\"");
+    let line = bad.text.lines().position(|line| line.starts_with("connections")).expect("the line") + 1;
+    signal(&mut story, &bad.text);
+    story.daemon.wait_for_new_log(&format!("smppgw.toml:{line}:"));
+    story.waits_for("smppgw_config_last_reload_successful", &[], 0.0);
+    assert!(client.submit(&message(NUMBER, b"Moi")).is_ok(), "the old senders");
+    reload(&mut story, &setup_text(&bad.text));
+    story.waits_for("smppgw_config_last_reload_successful", &[], 1.0);
+    assert_eq!(client.submit(&message(NUMBER, b"Moi")), Err(0x0A), "the new senders");
+    story.ends_well();
+}
+
+/// The configuration without its last, wrong section.
+fn setup_text(bad: &str) -> String {
+    bad[..bad.find("[limits]").expect("the wrong section")].to_owned()
+}
+
+#[test]
+fn a_listener_is_opened_and_closed_again_and_one_that_cannot_be_refuses_the_reload() {
+    let setup = Setup::new(&[("elisa", 1)]);
+    let mut story = setup.start();
+    let second = free_port();
+    let listener = |port: u16| format!("{}\n[[listener]]\nname = \"second\"\naddress = \"127.0.0.1:{port}\"\n", setup.text);
+    reload(&mut story, &listener(second));
+    let (mut first, mut client) = (story.client(), Client::bound(second));
+    client.is_alive();
+    reload(&mut story, &setup.text);
+    client.is_unbound();
+    assert!(std::net::TcpStream::connect(("127.0.0.1", second)).is_err(), "nobody listens any more");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    signal(&mut story, &listener(taken.local_addr().expect("its address").port()));
+    story.daemon.wait_for_new_log("cannot be listened on");
+    first.is_alive();
+    story.ends_well();
+}
+
+#[test]
+fn two_hundred_reloads_under_load_lose_nothing() {
+    const WINDOW: u32 = 50;
+    let operator = Operator::start(prompt());
+    let setup = Setup::new(&[("elisa", operator.port())]);
+    let other = Setup { text: setup.text.clone(), ..setup }.account("rate = 100000").section(other_account()).text;
+    let mut story = Setup { text: setup.text.clone(), port: setup.port, metrics: setup.metrics }.start();
+    let (port, stop) = (story.port, std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)));
+    let told = stop.clone();
+    let load = std::thread::spawn(move || {
+        let mut client = Client::bound(port);
+        let (mut accepted, mut reported, mut open) = (HashSet::new(), HashSet::new(), 0);
+        let mut stopping = false;
+        while !stopping || open > 0 || accepted.len() > reported.len() {
+            stopping = stopping || told.load(std::sync::atomic::Ordering::Relaxed);
+            while open < WINDOW && !stopping {
+                let sequence = client.next_sequence();
+                client.write(&pdu(CommandId::SubmitSm, 0, sequence, &message_body(&message(NUMBER, b"Moi"))));
+                open += 1;
+            }
+            let frame = client.receive();
+            match frame.command_id() {
+                CommandId::SubmitSmResp => {
+                    assert_eq!(u32::from(frame.status()), 0);
+                    open -= 1;
+                    assert!(accepted.insert(string(frame.body())));
+                }
+                CommandId::DeliverSm => {
+                    client.answer(&frame, 0, &[0]);
+                    assert!(reported.insert(support::client::receipt(&frame).0), "one receipt each");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        (accepted, reported)
+    });
+    for round in 0..200 {
+        let text = if round % 2 == 0 { &other } else { &setup.text };
+        reload(&mut story, text);
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (accepted, reported) = load.join().expect("the load ends well");
+    assert!(!accepted.is_empty() && accepted == reported);
+    assert_eq!(operator.counts().unbinds, 0);
+    story.ends_well();
+}
