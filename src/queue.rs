@@ -178,6 +178,12 @@ impl<P> Queue<P> {
         }
     }
 
+    /// Messages that a pull at `now` could give: all but those whose time has not come. When one of the delayed is due, it counts as
+    /// one whatever stands behind it.
+    pub fn ready(&self, now: Timestamp) -> usize {
+        self.len - self.delayed.len() + usize::from(self.next_due().is_some_and(|until| until <= now))
+    }
+
     /// When the next delayed message becomes ready.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.delayed.peek().map(|Reverse(d)| d.until)

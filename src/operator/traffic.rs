@@ -1,5 +1,7 @@
 //! What one bound connection is doing: messages in flight, outcomes and receipts on their way to the journal.
 
+mod sending;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,24 +19,19 @@ use super::{deliver, submit};
 use crate::config::StatusClass;
 use crate::gateway::{Gateway, OperatorSettings, OperatorState, SenderUp};
 use crate::journal::{Ack, Batch};
-use crate::ledger::{self, Failure, OperatorId};
+use crate::ledger::{self, OperatorId};
 use crate::link::{self, Link};
 use crate::message::{Job, MessageId};
 use crate::metrics::BindMetrics;
 use crate::queue::Item;
-use crate::receipt::State;
 use crate::smpp::view::MessageResponseView;
 use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame, Ticket};
-use crate::text::TextError;
 
 /// Batches that may wait for the journal at once.
 const OPEN_BATCHES: usize = 64;
 
 /// Late answers are recognised for so many requests.
 const LATE_KEPT: usize = 1_000;
-
-/// While the operator limits our speed, how long a bind sleeps at most before it looks again.
-const LONGEST_NAP: Duration = Duration::from_secs(1);
 
 /// Identifies a request of ours: which part of which message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +91,8 @@ pub(super) struct Traffic<'a> {
     /// Requests that were not answered in time, for late answers.
     overdue: VecDeque<(u32, Arc<Job>, u8, u8)>,
     closed: Option<CloseReason>,
-    wake_at: Option<Instant>,
+    /// Until when the operator's rate or its refusals keep us from sending.
+    limited_until: Option<Instant>,
 }
 
 impl<'a> Traffic<'a> {
@@ -117,7 +115,7 @@ impl<'a> Traffic<'a> {
             reply,
             overdue: VecDeque::new(),
             closed: None,
-            wake_at: None,
+            limited_until: None,
         }
     }
 
@@ -146,14 +144,15 @@ impl<'a> Traffic<'a> {
 
     /// Waits for the socket, the journal, the queue or the clock.
     async fn wait(&mut self, stop: &mut watch::Receiver<bool>) {
-        let can_send = self.room() > 0 && self.wake_at.is_none();
-        let wake_at = self.wake_at.unwrap_or_else(|| link::now() + LONGEST_NAP);
+        let can_send = self.room() > 0 && self.limited_until.is_none();
+        // New work wakes a bind that can send; a limit that ends and a delayed message whose time comes have to be waited for.
+        let wake_at = self.limited_until.or_else(|| self.next_delayed().filter(|_| can_send));
         let stopping = *stop.borrow();
         tokio::select! {
             () = self.link.progress(), if self.closed.is_none() => {}
             ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
             () = self.context.state.work_waiting(), if can_send => {}
-            () = sleep_until(wake_at.into()), if self.wake_at.is_some() || can_send => {}
+            () = sleep_until(wake_at.unwrap_or_else(link::now).into()), if wake_at.is_some() => {}
             () = sleep(Duration::from_millis(5)), if !self.events.is_empty() && self.open_batches.is_empty() => {}
             _ = stop.changed(), if !stopping => {}
         }
@@ -388,128 +387,6 @@ impl<'a> Traffic<'a> {
         self.context.state.wake();
     }
 
-    // Sending.
-
-    fn send_waiting(&mut self) {
-        self.wake_at = None;
-        let now = link::now();
-        self.send_unfinished(now);
-        while self.unfinished.is_empty() && self.room() > 0 {
-            let queued = self.context.state.queue(|queue| queue.len());
-            let wanted = u32::try_from(self.room().min(queued.max(1))).unwrap_or(u32::MAX);
-            let (paced, next) = self.pace.allowance(now, wanted);
-            if queued > 0 && next.is_some() {
-                self.wake_at = next;
-            }
-            if paced == 0 || queued == 0 {
-                break;
-            }
-            let (allowed, wait) = self.context.state.rate().take_up_to(paced, now);
-            if let Some(wait) = wait {
-                self.wake_at = Some(now + wait);
-            }
-            if allowed == 0 || !self.pull(allowed, now) {
-                break;
-            }
-        }
-        self.wake_for_delayed();
-    }
-
-    /// Takes messages off the queue and sends them; false when there was nothing to take.
-    fn pull(&mut self, parts: u32, now: Instant) -> bool {
-        let time = self.context.gateway.clock.now();
-        let pulled = self.context.state.pull(time, parts, submit::cost);
-        if !pulled.load.is_empty() {
-            super::pool::load(self.context.gateway, self.context.state, pulled.load);
-        }
-        let any = !pulled.items.is_empty();
-        for item in pulled.items {
-            if item.expires_at <= time {
-                let failure = Failure { state: State::Expired, status: 0 };
-                self.record_outcome(ledger::Event::Failed { id: item.id, operator: None, parts: None, failure });
-            } else {
-                self.begin(item);
-            }
-        }
-        self.send_unfinished(now);
-        any
-    }
-
-    fn begin(&mut self, item: Item<Job>) {
-        let Some(job) = &item.payload else { return };
-        // The operator's alphabet and header may need more parts than were counted when the message was accepted.
-        let countable = |parts: usize| if parts > ledger::MAX_PARTS { Err(TextError::TooManyParts) } else { Ok(parts as u8) };
-        let total = match submit::parts(job, &self.context.settings.config).and_then(|outgoing| countable(outgoing.count())) {
-            Ok(total) => total,
-            Err(error) => {
-                tracing::warn!(operator = %self.context.state.name, %error, "the operator's settings cannot carry a message");
-                let failure = Failure { state: State::Undeliverable, status: error.command_status() };
-                let operator = Some(self.context.state.key);
-                self.record_outcome(ledger::Event::Failed { id: item.id, operator, parts: None, failure });
-                return;
-            }
-        };
-        let id = item.id;
-        let next = first_open(item.done, total);
-        self.active.insert(id, Active { item, total, open: 0, next, setback: None });
-        self.unfinished.push_back(id);
-    }
-
-    /// Sends the open parts of messages already begun, as far as the window goes.
-    fn send_unfinished(&mut self, now: Instant) {
-        let mut sent = 0;
-        while let Some(id) = self.unfinished.front().copied() {
-            let Some(active) = self.active.get(&id) else {
-                self.unfinished.pop_front();
-                continue;
-            };
-            let (next, total, done) = (active.next, active.total, active.item.done);
-            if next >= total {
-                self.unfinished.pop_front();
-                self.settle(id);
-                continue;
-            }
-            if self.room() == 0 || !self.send_parts(id, now, &mut sent) {
-                break;
-            }
-            let _ = done;
-        }
-        if sent > 0 {
-            self.pace.sent(now, sent);
-        }
-    }
-
-    /// Sends parts of one message until it has none left or the window is full; false when nothing could be sent.
-    fn send_parts(&mut self, id: MessageId, now: Instant, sent: &mut u32) -> bool {
-        let mut room = self.room();
-        let time = self.context.gateway.clock.now();
-        let config = &self.context.settings.config;
-        let Some(active) = self.active.get_mut(&id) else { return false };
-        let Some(job) = active.item.payload.clone() else { return false };
-        let Ok(outgoing) = submit::parts(&job, config) else { return false };
-        while active.next < active.total && room > 0 {
-            let part = active.next;
-            let token = Token { message: id, part };
-            let scratch = &mut self.scratch;
-            let body = |out: &mut bytes::BytesMut| submit::body(out, &job.message, &outgoing, part.into(), config, time, scratch);
-            if self.link.session.send(now, CommandId::SubmitSm, token, body).is_err() {
-                return false;
-            }
-            *sent += 1;
-            room -= 1;
-            active.open += 1;
-            active.next = first_open(active.item.done | ((1 << part) | ((1 << part) - 1)), active.total);
-        }
-        true
-    }
-
-    /// A delayed message must be looked for when its time comes.
-    fn wake_for_delayed(&mut self) {
-        let Some(due) = self.context.state.queue(|queue| queue.next_due()) else { return };
-        let at = self.context.gateway.clock.instant(due);
-        self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
-    }
-
     // What the operator sends.
 
     fn request(&mut self, frame: &Frame) {
@@ -531,9 +408,4 @@ impl<'a> Traffic<'a> {
             _ => self.link.session.respond(now, ticket, CommandStatus::EsmeRinvcmdid),
         }
     }
-}
-
-/// The first part from 0 that is not in `done`; `total` when there is none.
-fn first_open(done: ledger::PartSet, total: u8) -> u8 {
-    (0..total).find(|part| done & (1 << part) == 0).unwrap_or(total)
 }

@@ -1,0 +1,137 @@
+//! Taking messages off the queue and onto the wire, as far as window, rate and pace allow.
+
+use std::time::Instant;
+
+use super::super::{pool, submit};
+use super::{Active, Token, Traffic};
+use crate::ledger::{self, Failure};
+use crate::link;
+use crate::message::{Job, MessageId};
+use crate::queue::Item;
+use crate::receipt::State;
+use crate::smpp::CommandId;
+use crate::text::TextError;
+
+impl Traffic<'_> {
+    /// Sends what may be sent now; notes until when a limit holds the rest back.
+    pub(super) fn send_waiting(&mut self) {
+        self.limited_until = None;
+        let now = link::now();
+        self.send_unfinished(now);
+        while self.unfinished.is_empty() && self.room() > 0 {
+            let time = self.context.gateway.clock.now();
+            let ready = self.context.state.queue(|queue| queue.ready(time));
+            if ready == 0 {
+                return;
+            }
+            let wanted = u32::try_from(self.room().min(ready)).unwrap_or(u32::MAX);
+            let (paced, next) = self.pace.allowance(now, wanted);
+            self.limited_until = next;
+            let (allowed, wait) = self.context.state.rate().take_up_to(paced, now);
+            if let Some(wait) = wait {
+                self.limited_until = Some(now + wait);
+            }
+            if allowed == 0 || !self.pull(allowed, now) {
+                return;
+            }
+        }
+    }
+
+    /// When the next delayed message of the queue becomes ready.
+    pub(super) fn next_delayed(&self) -> Option<Instant> {
+        let due = self.context.state.queue(|queue| queue.next_due())?;
+        Some(self.context.gateway.clock.instant(due))
+    }
+
+    /// Takes messages off the queue and sends them; false when there was nothing to take.
+    fn pull(&mut self, parts: u32, now: Instant) -> bool {
+        let time = self.context.gateway.clock.now();
+        let pulled = self.context.state.pull(time, parts, submit::cost);
+        if !pulled.load.is_empty() {
+            pool::load(self.context.gateway, self.context.state, pulled.load);
+        }
+        let any = !pulled.items.is_empty();
+        for item in pulled.items {
+            if item.expires_at <= time {
+                let failure = Failure { state: State::Expired, status: 0 };
+                self.record_outcome(ledger::Event::Failed { id: item.id, operator: None, parts: None, failure });
+            } else {
+                self.begin(item);
+            }
+        }
+        self.send_unfinished(now);
+        any
+    }
+
+    fn begin(&mut self, item: Item<Job>) {
+        let Some(job) = &item.payload else { return };
+        match self.count(job, item.done) {
+            Ok(total) => {
+                let (id, next) = (item.id, first_open(item.done, total));
+                self.active.insert(id, Active { item, total, open: 0, next, setback: None });
+                self.unfinished.push_back(id);
+            }
+            Err(error) => {
+                tracing::warn!(operator = %self.context.state.name, %error, "the operator's settings cannot carry a message");
+                let failure = Failure { state: State::Undeliverable, status: error.command_status() };
+                let operator = Some(self.context.state.key);
+                self.record_outcome(ledger::Event::Failed { id: item.id, operator, parts: None, failure });
+            }
+        }
+    }
+
+    /// How many parts the message has for this operator: its alphabet and header may need more than were counted at acceptance, and a
+    /// reload may have moved the boundaries of one that is half sent.
+    fn count(&self, job: &Job, done: ledger::PartSet) -> Result<u8, TextError> {
+        let parts = submit::parts(job, &self.context.settings.config)?.count();
+        let total =
+            u8::try_from(parts).ok().filter(|total| usize::from(*total) <= ledger::MAX_PARTS).ok_or(TextError::TooManyParts)?;
+        if first_open(done, total) == total { Err(TextError::TooManyParts) } else { Ok(total) }
+    }
+
+    /// Sends the open parts of messages already begun, as far as the window goes.
+    fn send_unfinished(&mut self, now: Instant) {
+        let mut sent = 0;
+        while let Some(id) = self.unfinished.front().copied() {
+            let unsent = self.active.get(&id).is_some_and(|active| active.next < active.total);
+            if !unsent {
+                self.unfinished.pop_front();
+                self.settle(id);
+            } else if self.room() == 0 || !self.send_parts(id, now, &mut sent) {
+                break;
+            }
+        }
+        if sent > 0 {
+            self.pace.sent(now, sent);
+        }
+    }
+
+    /// Sends parts of one message until it has none left or the window is full; false when nothing could be sent.
+    fn send_parts(&mut self, id: MessageId, now: Instant, sent: &mut u32) -> bool {
+        let mut room = self.room();
+        let time = self.context.gateway.clock.now();
+        let config = &self.context.settings.config;
+        let Some(active) = self.active.get_mut(&id) else { return false };
+        let Some(job) = active.item.payload.clone() else { return false };
+        let Ok(outgoing) = submit::parts(&job, config) else { return false };
+        while active.next < active.total && room > 0 {
+            let part = active.next;
+            let token = Token { message: id, part };
+            let scratch = &mut self.scratch;
+            let body = |out: &mut bytes::BytesMut| submit::body(out, &job.message, &outgoing, part.into(), config, time, scratch);
+            if self.link.session.send(now, CommandId::SubmitSm, token, body).is_err() {
+                return false;
+            }
+            *sent += 1;
+            room -= 1;
+            active.open += 1;
+            active.next = first_open(active.item.done | ((1 << part) | ((1 << part) - 1)), active.total);
+        }
+        true
+    }
+}
+
+/// The first part from 0 that is not in `done`; `total` when there is none.
+fn first_open(done: ledger::PartSet, total: u8) -> u8 {
+    (0..total).find(|part| done & (1 << part) == 0).unwrap_or(total)
+}
