@@ -2,15 +2,14 @@
 # make test   everything that must hold: format, lints, licences, tests, documentation examples
 # make lint   only the first three
 # make tools  what the tests need: foreign SMPP programs, tshark, promtool, systemd-analyze, strace, cargo-deny
-# make bench  benchmarks        make fuzz  each fuzz target for FUZZ_SECONDS
+# make fuzz   each fuzz target for FUZZ_SECONDS
 
-export PATH := $(CURDIR)/.tools/bin:$(PATH)
 FUZZ_SECONDS ?= 60
 
 # nextest runs each test in a process of its own, and several at once; cargo's own runner serves where it is missing.
 TEST_RUNNER := $(if $(shell command -v cargo-nextest 2>/dev/null),nextest run --no-fail-fast,test --no-fail-fast --lib --bins --tests)
 
-.PHONY: run test lint tools bench fuzz clean
+.PHONY: run test lint tools fuzz clean
 
 run:
 	cargo build --release
@@ -29,11 +28,8 @@ lint: tools
 tools:
 	tools/install.sh
 
-bench:
-	cargo bench
-
 fuzz:
-	command -v cargo-fuzz >/dev/null || cargo install --locked --root .tools cargo-fuzz
+	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	set -e; for target in $$(cargo fuzz list); do \
 		cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS); \
 	done

@@ -2,7 +2,6 @@
 # Licences, bans and sources of all dependencies; known vulnerabilities too, where their database can be had.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$PWD/.tools/bin:$PATH"
 
 cargo deny --log-level error check licenses bans sources
 

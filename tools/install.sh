@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and this machine lacks. Idempotent, and silent when nothing is missing.
 #
-# System packages come from Debian (with sudo when not root); everything else goes below the repository: .tools/venv (pip),
-# .tools/bin (cargo), tests/clients/node/node_modules (npm).
+# System packages come from Debian (with sudo when not root), cargo-deny goes to cargo's own programs; everything else goes below
+# the repository: .tools/venv (pip), tests/clients/node/node_modules (npm).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -64,9 +64,10 @@ install_node() {
 }
 
 install_cargo_deny() {
-    [ -x .tools/bin/cargo-deny ] || command -v cargo-deny >/dev/null && return 0
-    # A debug build: it is compiled in a fraction of the time and runs for seconds.
-    cargo install --quiet --locked --debug --root .tools "cargo-deny@$CARGO_DENY_VERSION"
+    command -v cargo-deny >/dev/null && return 0
+    # A debug build: it is compiled in a fraction of the time and runs for seconds. It goes where cargo keeps its own programs, so
+    # that the next checkout on this machine has it.
+    cargo install --quiet --locked --debug "cargo-deny@$CARGO_DENY_VERSION"
 }
 
 install_packages

@@ -231,7 +231,7 @@ pub(super) async fn receipts(gateway: &Gateway) -> Result<Reply, Refusal> {
 pub(super) async fn message(gateway: &Gateway, text: &str) -> Result<Message, Refusal> {
     let settings = gateway.settings();
     let node = &settings.config.node.name;
-    let Some(id) = parse_message_id(node, text) else {
+    let Some(id) = parse_message_id(node, text, gateway.ids.peek()) else {
         let example = message_id_text(node, MessageId(0x2a), false);
         return Err(Refusal::new(format!("expected a message id such as {example}")));
     };

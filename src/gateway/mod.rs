@@ -302,13 +302,22 @@ pub(crate) fn monotonic() -> Instant {
     crate::link::now()
 }
 
-/// The id of a message as applications know it: the node's name and at least eight hexadecimal digits; for SMPP 3.3 the digits only.
+/// The id of a message as applications know it: the node's name and at least eight hexadecimal digits; for SMPP 3.3, whose ids are at
+/// most eight such digits, the last eight only.
 pub fn message_id_text(node: &str, id: MessageId, short: bool) -> String {
-    if short { format!("{:08x}", id.0) } else { format!("{node}{:08x}", id.0) }
+    if short { format!("{:08x}", id.0 & SHORT_ID) } else { format!("{node}{:08x}", id.0) }
 }
 
-/// Reads what [`message_id_text`] wrote, in either form.
-pub fn parse_message_id(node: &str, text: &str) -> Option<MessageId> {
-    let digits = text.strip_prefix(node).filter(|rest| rest.len() >= 8).unwrap_or(text);
-    u64::from_str_radix(digits, 16).ok().map(MessageId)
+/// What an SMPP 3.3 id holds of ours.
+const SHORT_ID: u64 = 0xFFFF_FFFF;
+
+/// Reads what [`message_id_text`] wrote, in either form. `next` is the id not given yet: of the ids a short one may mean, the newest
+/// that has been given is meant.
+pub fn parse_message_id(node: &str, text: &str, next: MessageId) -> Option<MessageId> {
+    if let Some(digits) = text.strip_prefix(node).filter(|digits| digits.len() >= 8) {
+        return u64::from_str_radix(digits, 16).ok().map(MessageId);
+    }
+    let last = u64::from_str_radix(text, 16).ok().filter(|last| *last <= SHORT_ID)?;
+    let newest = (next.0 & !SHORT_ID) | last;
+    Some(MessageId(if newest < next.0 { newest } else { newest.checked_sub(SHORT_ID + 1).unwrap_or(newest) }))
 }

@@ -126,6 +126,12 @@ impl Ids {
         self.0.fetch_max(next, Ordering::Relaxed);
     }
 
+    /// The id that will be given next.
+    pub fn peek(&self) -> MessageId {
+        MessageId(self.0.load(Ordering::Relaxed))
+    }
+
+    /// Gives an id.
     pub fn next(&self) -> MessageId {
         MessageId(self.0.fetch_add(1, Ordering::Relaxed))
     }

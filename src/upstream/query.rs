@@ -34,7 +34,9 @@ pub(super) fn query<T>(
         Err(error) => return refuse(session, error.status()),
     };
     let settings = gateway.settings();
-    let id = std::str::from_utf8(view.message_id).ok().and_then(|text| parse_message_id(&settings.config.node.name, text));
+    let id = std::str::from_utf8(view.message_id)
+        .ok()
+        .and_then(|text| parse_message_id(&settings.config.node.name, text, gateway.ids.peek()));
     let (Some(id), Some(journal)) = (id, gateway.journal()) else {
         return refuse(session, CommandStatus::EsmeRinvmsgid);
     };

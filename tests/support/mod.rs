@@ -58,7 +58,6 @@ impl Daemon {
         // A former daemon's socket.
         let _ = std::fs::remove_file(&notify);
         let ready = UnixDatagram::bind(&notify).expect("the notify socket");
-        ready.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let mut child = Command::new(env!("CARGO_BIN_EXE_smppgw"))
             .args(["serve", "--config"])
             .arg(&file)
@@ -82,10 +81,13 @@ impl Daemon {
 
     fn await_ready(&mut self, ready: &UnixDatagram) {
         let mut message = [0; 512];
+        let until = Instant::now() + PATIENCE;
+        ready.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
         loop {
             match ready.recv(&mut message) {
                 Ok(length) if String::from_utf8_lossy(&message[..length]).contains("READY=1") => return,
                 Ok(_) => {}
+                Err(_) if self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < until => {}
                 Err(error) => panic!("the daemon is not ready: {error}\n{}", self.log_so_far()),
             }
         }
