@@ -108,11 +108,10 @@ impl Daemon {
     async fn stop(self, drained: Option<oneshot::Sender<()>>) {
         let limit = self.gateway.settings().config.daemon.drain;
         tracing::info!(?limit, "stopping");
-        let orderly = async {
-            self.listeners.stop().await;
-            self.pool.stop().await;
-        };
-        if tokio::time::timeout(limit, orderly).await.is_err() {
+        // An application that does not answer our unbind must not cost the operators their orderly end.
+        let applications = tokio::time::timeout(limit / 2, self.listeners.stop()).await;
+        let operators = tokio::time::timeout(limit / 2, self.pool.stop()).await;
+        if applications.is_err() || operators.is_err() {
             tracing::warn!("the limit for an orderly stop has passed; what is open goes on after the next start");
         }
         for task in &self.tasks {

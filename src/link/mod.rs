@@ -32,6 +32,9 @@ pub struct Link<T> {
     output: BytesMut,
     /// The session paused with whole PDUs left in `input`.
     held_back: bool,
+    /// TLS may hold back what was written until it is flushed; plain sockets hold back nothing.
+    is_tls: bool,
+    unflushed: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Instant,
 }
@@ -39,6 +42,7 @@ pub struct Link<T> {
 impl<T> Link<T> {
     pub fn new(stream: Stream, session: Session<T>) -> Self {
         let now = tokio::time::Instant::now();
+        let is_tls = stream.is_tls();
         let (reader, writer) = tokio::io::split(stream);
         Link {
             session,
@@ -47,6 +51,8 @@ impl<T> Link<T> {
             input: BytesMut::with_capacity(READ_SIZE),
             output: BytesMut::new(),
             held_back: false,
+            is_tls,
+            unflushed: false,
             timer: Box::pin(sleep_until(now)),
             timer_at: now.into_std(),
         }
@@ -72,9 +78,10 @@ impl<T> Link<T> {
         if self.input.capacity() - self.input.len() < READ_SIZE / 4 {
             self.input.reserve(READ_SIZE);
         }
+        let flushing = self.output.is_empty();
         let moved = tokio::select! {
             biased;
-            written = self.writer.write_buf(&mut self.output), if !self.output.is_empty() => Moved::Out(written),
+            written = write(&mut self.writer, &mut self.output), if !flushing || self.unflushed => Moved::Out(written),
             read = self.reader.read_buf(&mut self.input), if may_read => Moved::In(read),
             () = self.timer.as_mut(), if timeout.is_some() => Moved::Time,
             // A paused session without a timer and with nothing to write has only its owner's answers to wait for.
@@ -84,7 +91,7 @@ impl<T> Link<T> {
         match moved {
             Moved::In(Ok(0)) => self.session.handle_eof(now),
             Moved::In(Ok(_)) => self.handle_input(),
-            Moved::Out(Ok(_)) => {}
+            Moved::Out(Ok(())) => self.unflushed = self.is_tls && !flushing,
             Moved::In(Err(_)) | Moved::Out(Err(_)) => {
                 self.output.clear();
                 self.session.handle_eof(now);
@@ -115,8 +122,16 @@ impl<T> Link<T> {
 
 enum Moved {
     In(io::Result<usize>),
-    Out(io::Result<usize>),
+    Out(io::Result<()>),
     Time,
+}
+
+/// Writes some of the output; when there is none, flushes what was written before. Cancel safe.
+async fn write(writer: &mut WriteHalf<Stream>, output: &mut BytesMut) -> io::Result<()> {
+    if output.is_empty() {
+        return writer.flush().await;
+    }
+    writer.write_buf(output).await.map(|_| ())
 }
 
 /// The monotonic time sessions are driven with; tests pause it.

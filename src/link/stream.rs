@@ -28,6 +28,11 @@ impl Stream {
         Ok(Stream::Plain(socket))
     }
 
+    /// Is it encrypted?
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Stream::Tls(_))
+    }
+
     /// The other end's address.
     pub fn peer(&self) -> io::Result<SocketAddr> {
         match self {

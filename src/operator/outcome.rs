@@ -39,6 +39,14 @@ pub enum Setback {
     Unknown,
 }
 
+impl Setback {
+    /// Will the part never be taken, whatever is tried?
+    pub fn is_permanent(self) -> bool {
+        use StatusClass::{Bug, Permanent, PermanentDestination};
+        matches!(self, Setback::Refused { class: Permanent | PermanentDestination | Bug, .. })
+    }
+}
+
 /// What to do with a message after a setback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
@@ -80,9 +88,7 @@ pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
             failed(State::Rejected, status)
         }
         Setback::Refused { class: StatusClass::Temporary | StatusClass::Limited, .. } => elsewhere_or_later(s),
-        Setback::Refused { class: StatusClass::Permanent | StatusClass::PermanentDestination | StatusClass::Bug, status } => {
-            failed(State::Rejected, status)
-        }
+        Setback::Refused { status, .. } => failed(State::Rejected, status),
         Setback::Unknown => match s.unknown_outcome {
             UnknownOutcome::Resend => Decision::Retry { place: place(s), delay: Duration::ZERO },
             UnknownOutcome::Next => elsewhere_or_later(s),

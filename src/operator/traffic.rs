@@ -316,7 +316,7 @@ impl<'a> Traffic<'a> {
         active.open -= 1;
         active.next = active.total;
         active.setback = Some(match (active.setback, setback) {
-            (Some(worse @ Setback::Refused { class: StatusClass::Permanent, .. }), _) => worse,
+            (Some(worse), _) if worse.is_permanent() => worse,
             (Some(Setback::Unknown), Setback::Refused { class: StatusClass::Throttle, .. }) => Setback::Unknown,
             _ => setback,
         });
