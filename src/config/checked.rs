@@ -17,6 +17,7 @@ use time::UtcOffset;
 
 use super::fault::Fault;
 use crate::receipt::{ReceiptId, ReceiptPolicy};
+use crate::smpp::status::Class;
 use crate::text::{DefaultAlphabet, LongMessages};
 
 /// The whole configuration.
@@ -298,7 +299,7 @@ pub struct Operator {
     pub retry: Backoff,
     pub unknown_outcome: UnknownOutcome,
     /// Classes of command_status values that differ from the built-in ones.
-    pub status: BTreeMap<u32, StatusClass>,
+    pub status: BTreeMap<u32, Class>,
     pub addresses: SourceAddresses,
     /// Shorter validities are lengthened to this one; zero = never.
     pub min_validity: Duration,
@@ -332,20 +333,6 @@ pub enum UnknownOutcome {
     Fail,
     /// Send it to the next operator; counted as a possible duplicate.
     Next,
-}
-
-/// What a command_status of a submit_sm_resp means for the message and the bind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum StatusClass {
-    Ok,
-    Throttle,
-    Temporary,
-    Limited,
-    Permanent,
-    PermanentDestination,
-    Session,
-    Bind,
-    Bug,
 }
 
 /// `interface_version` of the bind (SMPP 5.0 section 4.7.13).

@@ -1,3 +1,4 @@
+use crate::smpp::status::Class;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -271,8 +272,8 @@ fn status_classes_are_read_by_code_and_word() {
     let with = |table: &str| SMALL.replace("name = \"elisa\"", &format!("name = \"elisa\"\nstatus = {table}"));
     let text = with("{ \"0x0400\" = \"temporary\", 69 = \"permanent\" }");
     let config = parse(&text, "x.toml", &Memory::default()).expect("checked");
-    assert_eq!(config.operators[0].status[&0x400], StatusClass::Temporary);
-    assert_eq!(config.operators[0].status[&69], StatusClass::Permanent);
+    assert_eq!(config.operators[0].status[&0x400], Class::Temporary);
+    assert_eq!(config.operators[0].status[&69], Class::Permanent);
     let faults = faults(&with("{ \"0x0400\" = \"later\", \"0x00\" = \"bug\" }")).join("\n");
     assert!(faults.contains("operator.status.0x0400: expected ok | throttle | temporary"), "{faults}");
     assert!(faults.contains("operator.status.0x00: expected a command_status other than 0"), "{faults}");

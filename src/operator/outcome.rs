@@ -1,8 +1,9 @@
 //! What becomes of a part after the operator's answer, or after none. Pure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::config::{Backoff, StatusClass, UnknownOutcome};
+use crate::config::{Backoff, UnknownOutcome};
 use crate::ledger::Failure;
 use crate::message::OperatorKey;
 use crate::receipt::State;
@@ -13,28 +14,15 @@ use crate::smpp::status::{Class, class_of};
 const LIMITED_ATTEMPTS: u16 = 3;
 
 /// What an operator's status means, with the operator's own view of some codes.
-pub fn classify(status: CommandStatus, overrides: &std::collections::BTreeMap<u32, StatusClass>) -> StatusClass {
-    if let Some(class) = overrides.get(&u32::from(status)) {
-        return *class;
-    }
-    match class_of(status) {
-        Class::Ok => StatusClass::Ok,
-        Class::Throttle => StatusClass::Throttle,
-        Class::Temporary => StatusClass::Temporary,
-        Class::Limited => StatusClass::Limited,
-        Class::Permanent => StatusClass::Permanent,
-        Class::PermanentDestination => StatusClass::PermanentDestination,
-        Class::Session => StatusClass::Session,
-        Class::Bind => StatusClass::Bind,
-        Class::Bug => StatusClass::Bug,
-    }
+pub fn classify(status: CommandStatus, overrides: &BTreeMap<u32, Class>) -> Class {
+    overrides.get(&u32::from(status)).copied().unwrap_or_else(|| class_of(status))
 }
 
 /// Why a part is not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setback {
     /// The operator refused it with this status.
-    Refused { class: StatusClass, status: u32 },
+    Refused { class: Class, status: u32 },
     /// The session died, or no response came: the operator may have it.
     Unknown,
 }
@@ -42,7 +30,7 @@ pub enum Setback {
 impl Setback {
     /// Will the part never be taken, whatever is tried?
     pub fn is_permanent(self) -> bool {
-        use StatusClass::{Bug, Permanent, PermanentDestination};
+        use Class::{Bug, Permanent, PermanentDestination};
         matches!(self, Setback::Refused { class: Permanent | PermanentDestination | Bug, .. })
     }
 }
@@ -81,13 +69,11 @@ pub struct Situation<'a> {
 pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
     let failed = |state, status| Decision::Fail(Failure { state, status });
     match setback {
-        Setback::Refused {
-            class: StatusClass::Ok | StatusClass::Throttle | StatusClass::Session | StatusClass::Bind, ..
-        } => Decision::PutBack,
-        Setback::Refused { class: StatusClass::Limited, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => {
+        Setback::Refused { class: Class::Ok | Class::Throttle | Class::Session | Class::Bind, .. } => Decision::PutBack,
+        Setback::Refused { class: Class::Limited, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => {
             failed(State::Rejected, status)
         }
-        Setback::Refused { class: StatusClass::Temporary | StatusClass::Limited, .. } => elsewhere_or_later(s),
+        Setback::Refused { class: Class::Temporary | Class::Limited, .. } => elsewhere_or_later(s),
         Setback::Refused { status, .. } => failed(State::Rejected, status),
         Setback::Unknown => match s.unknown_outcome {
             UnknownOutcome::Resend => Decision::Retry { place: place(s), delay: Duration::ZERO },
@@ -118,21 +104,6 @@ pub fn backoff(range: Backoff, round: u16, jitter: f64) -> Duration {
     doubled.min(range.max).mul_f64(1.0 - jitter.clamp(0.0, 1.0) / 2.0)
 }
 
-/// The word under which an outcome is counted.
-pub fn outcome_word(class: StatusClass) -> &'static str {
-    match class {
-        StatusClass::Ok => "ok",
-        StatusClass::Throttle => "throttle",
-        StatusClass::Temporary => "temporary",
-        StatusClass::Limited => "limited",
-        StatusClass::Permanent => "permanent",
-        StatusClass::PermanentDestination => "permanent-destination",
-        StatusClass::Session => "session",
-        StatusClass::Bind => "bind",
-        StatusClass::Bug => "bug",
-    }
-}
-
 /// The word for an outcome that nobody told.
 pub const UNKNOWN_OUTCOME: &str = "unknown";
 
@@ -155,42 +126,42 @@ mod tests {
         }
     }
 
-    fn refused(class: StatusClass) -> Setback {
+    fn refused(class: Class) -> Setback {
         Setback::Refused { class, status: 0x45 }
     }
 
     #[test]
     fn a_throttled_message_keeps_its_place() {
-        assert_eq!(decide(refused(StatusClass::Throttle), &situation(&[A, B])), Decision::PutBack);
+        assert_eq!(decide(refused(Class::Throttle), &situation(&[A, B])), Decision::PutBack);
     }
 
     #[test]
     fn a_temporary_error_goes_to_the_next_operator_at_once() {
-        let decision = decide(refused(StatusClass::Temporary), &situation(&[A, B]));
+        let decision = decide(refused(Class::Temporary), &situation(&[A, B]));
         assert_eq!(decision, Decision::Retry { place: 1, delay: Duration::ZERO });
     }
 
     #[test]
     fn after_the_last_operator_the_first_one_is_tried_again_later_and_later() {
         let mut s = Situation { here: B, ..situation(&[A, B]) };
-        assert_eq!(decide(refused(StatusClass::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(5) });
+        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(5) });
         s.attempts = 4;
-        assert_eq!(decide(refused(StatusClass::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(20) });
+        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(20) });
         s.attempts = 60;
-        assert_eq!(decide(refused(StatusClass::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(60) });
+        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(60) });
     }
 
     #[test]
     fn a_message_of_which_parts_are_sent_stays_with_its_operator() {
         let s = Situation { begun: true, ..situation(&[A, B]) };
-        assert_eq!(decide(refused(StatusClass::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(5) });
+        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(5) });
     }
 
     #[test]
     fn a_vague_refusal_fails_after_three_attempts() {
         let s = Situation { attempts: 2, ..situation(&[A]) };
-        assert!(matches!(decide(refused(StatusClass::Limited), &s), Decision::Fail(_)));
-        assert!(matches!(decide(refused(StatusClass::Limited), &situation(&[A])), Decision::Retry { .. }));
+        assert!(matches!(decide(refused(Class::Limited), &s), Decision::Fail(_)));
+        assert!(matches!(decide(refused(Class::Limited), &situation(&[A])), Decision::Retry { .. }));
     }
 
     #[test]
@@ -205,8 +176,8 @@ mod tests {
 
     #[test]
     fn an_operators_own_view_of_a_code_wins() {
-        let overrides = [(0x45, StatusClass::Temporary)].into();
-        assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &overrides), StatusClass::Temporary);
-        assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &Default::default()), StatusClass::Limited);
+        let overrides = [(0x45, Class::Temporary)].into();
+        assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &overrides), Class::Temporary);
+        assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &Default::default()), Class::Limited);
     }
 }

@@ -12,11 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::bind::close_word;
-use super::outcome::{Decision, Setback, Situation, UNKNOWN_OUTCOME, classify, decide, outcome_word};
+use super::outcome::{Decision, Setback, Situation, UNKNOWN_OUTCOME, classify, decide};
 use super::pace::Pace;
 use super::pool::BindStatus;
 use super::{deliver, submit};
-use crate::config::StatusClass;
 use crate::gateway::{Gateway, OperatorSettings, OperatorState, SenderUp};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{self, OperatorId};
@@ -24,6 +23,7 @@ use crate::link::{self, Link};
 use crate::message::{Job, MessageId};
 use crate::metrics::BindMetrics;
 use crate::queue::Item;
+use crate::smpp::status::Class;
 use crate::smpp::view::MessageResponseView;
 use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame, Ticket};
 
@@ -247,17 +247,17 @@ impl<'a> Traffic<'a> {
     fn answered(&mut self, token: Token, frame: &Frame, status: CommandStatus) {
         let config = &self.context.settings.config;
         let class = classify(status, &config.status);
-        self.context.state.metrics.outcomes.increment(outcome_word(class), 1);
+        self.context.state.metrics.outcomes.increment(class.word(), 1);
         match class {
-            StatusClass::Ok => {
+            Class::Ok => {
                 let operator_id = OperatorId::from_slice(MessageResponseView::parse(frame).message_id);
                 self.part_sent(token, operator_id);
             }
-            StatusClass::Throttle => {
+            Class::Throttle => {
                 self.pace.throttled(link::now());
                 self.setback(token, Setback::Refused { class, status: status.into() });
             }
-            StatusClass::Session | StatusClass::Bind => {
+            Class::Session | Class::Bind => {
                 self.setback(token, Setback::Refused { class, status: status.into() });
                 self.link.session.close();
             }
@@ -294,7 +294,7 @@ impl<'a> Traffic<'a> {
         self.context.state.metrics.late_responses.increment(1);
         let Some(at) = self.overdue.iter().position(|(sequence, ..)| *sequence == frame.sequence()) else { return };
         let Some((_, job, part, total)) = self.overdue.remove(at) else { return };
-        if classify(frame.status(), &self.context.settings.config.status) != StatusClass::Ok {
+        if classify(frame.status(), &self.context.settings.config.status) != Class::Ok {
             return;
         }
         let operator_id = OperatorId::from_slice(MessageResponseView::parse(frame).message_id);
@@ -317,7 +317,7 @@ impl<'a> Traffic<'a> {
         active.next = active.total;
         active.setback = Some(match (active.setback, setback) {
             (Some(worse), _) if worse.is_permanent() => worse,
-            (Some(Setback::Unknown), Setback::Refused { class: StatusClass::Throttle, .. }) => Setback::Unknown,
+            (Some(Setback::Unknown), Setback::Refused { class: Class::Throttle, .. }) => Setback::Unknown,
             _ => setback,
         });
         self.settle(token.message);
@@ -381,7 +381,7 @@ impl<'a> Traffic<'a> {
             if active.next < active.total && active.setback.is_none() {
                 active.next = active.total;
                 // Counts as if the operator had asked to wait: the rest follows later, here or on another bind.
-                active.setback = Some(Setback::Refused { class: StatusClass::Throttle, status: 0 });
+                active.setback = Some(Setback::Refused { class: Class::Throttle, status: 0 });
             }
         }
         self.context.state.wake();

@@ -3,8 +3,7 @@
 use super::CommandStatus;
 
 /// What to do after a submission was answered so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Accepted.
     Ok,
@@ -24,6 +23,36 @@ pub enum Class {
     Bind,
     /// We sent something malformed: fail, log loudly, count.
     Bug,
+}
+
+impl Class {
+    /// All of them.
+    pub const ALL: [Class; 9] = [
+        Class::Ok,
+        Class::Throttle,
+        Class::Temporary,
+        Class::Limited,
+        Class::Permanent,
+        Class::PermanentDestination,
+        Class::Session,
+        Class::Bind,
+        Class::Bug,
+    ];
+
+    /// The word for it in the configuration and in metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Ok => "ok",
+            Class::Throttle => "throttle",
+            Class::Temporary => "temporary",
+            Class::Limited => "limited",
+            Class::Permanent => "permanent",
+            Class::PermanentDestination => "permanent-destination",
+            Class::Session => "session",
+            Class::Bind => "bind",
+            Class::Bug => "bug",
+        }
+    }
 }
 
 /// The class of a code, before any override of the operator's. Codes that cannot answer a submission (broadcast operations)

@@ -14,15 +14,13 @@ use tokio::time::sleep;
 use super::deliver;
 use super::login::AccountIndex;
 use crate::accept;
-use crate::config::StatusClass;
 use crate::gateway::{AccountSettings, AccountState, Gateway, Seat, message_id_text, timers};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
 use crate::link::{self, Link, Stream};
 use crate::message::{Job, Mail, MailKind, MessageId};
-use crate::operator::outcome::classify;
 use crate::queue::Item;
-use crate::smpp::status::name;
+use crate::smpp::status::{Class, class_of, name};
 use crate::smpp::{
     BindKind, BindView, CommandId, CommandStatus, Event, Frame, Role, Session, Settings, Strictness, Ticket, Version,
 };
@@ -421,8 +419,8 @@ impl<'a> Serving<'a> {
     }
 
     fn mail_answered(&mut self, item: Item<Mail>, status: CommandStatus) {
-        match classify(status, &std::collections::BTreeMap::new()) {
-            StatusClass::Ok => {
+        match class_of(status) {
+            Class::Ok => {
                 if let Some(mail) = &item.payload
                     && let MailKind::Receipt { state, .. } = mail.kind
                 {
@@ -430,7 +428,7 @@ impl<'a> Serving<'a> {
                 }
                 self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Delivered });
             }
-            StatusClass::Permanent | StatusClass::PermanentDestination => {
+            Class::Permanent | Class::PermanentDestination => {
                 self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Refused });
             }
             _ => self.mail_later(item),

@@ -12,6 +12,7 @@ use super::account::{ALPHABETS, system_id};
 use super::general::session_timers;
 use super::{check_password, existing, private, secret_file};
 use crate::receipt::ReceiptId;
+use crate::smpp::status::Class;
 use crate::text::{DefaultAlphabet, LongMessages};
 
 const LONG_MESSAGES: [(&str, LongMessages); 4] = [
@@ -27,17 +28,6 @@ const VERSIONS: [(&str, InterfaceVersion); 3] =
     [("3.3", InterfaceVersion::V33), ("3.4", InterfaceVersion::V34), ("5.0", InterfaceVersion::V50)];
 const BIND_TYPES: [(&str, BindType); 3] =
     [("transceiver", BindType::Transceiver), ("transmitter", BindType::Transmitter), ("receiver", BindType::Receiver)];
-const STATUS_CLASSES: [(&str, StatusClass); 9] = [
-    ("ok", StatusClass::Ok),
-    ("throttle", StatusClass::Throttle),
-    ("temporary", StatusClass::Temporary),
-    ("limited", StatusClass::Limited),
-    ("permanent", StatusClass::Permanent),
-    ("permanent-destination", StatusClass::PermanentDestination),
-    ("session", StatusClass::Session),
-    ("bind", StatusClass::Bind),
-    ("bug", StatusClass::Bug),
-];
 
 pub fn operator(section: Section<'_>, timers: &Timers) -> Operator {
     let operator = Operator {
@@ -116,7 +106,7 @@ fn backoff(section: Section<'_>, default: (Duration, Duration), range: std::ops:
     Backoff { min, max }
 }
 
-fn status(section: Section<'_>) -> BTreeMap<u32, StatusClass> {
+fn status(section: Section<'_>) -> BTreeMap<u32, Class> {
     let mut classes = BTreeMap::new();
     for (key, word) in section.entries() {
         let field = section.field(key.value);
@@ -124,9 +114,9 @@ fn status(section: Section<'_>) -> BTreeMap<u32, StatusClass> {
         if code.is_none() {
             section.cx.error(key.at, &field, "expected a command_status other than 0, such as \"0x0400\" or \"1024\"");
         }
-        let class = STATUS_CLASSES.iter().find(|(name, _)| *name == word.value).map(|(_, class)| *class);
+        let class = Class::ALL.into_iter().find(|class| class.word() == word.value);
         if class.is_none() {
-            let expected = STATUS_CLASSES.map(|(name, _)| name).join(" | ");
+            let expected = Class::ALL.map(Class::word).join(" | ");
             section.cx.error(word.at, &field, format!("expected {expected}, found \"{}\"", word.value));
         }
         if let (Some(code), Some(class)) = (code, class)
