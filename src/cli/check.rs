@@ -1,5 +1,6 @@
 //! `smppgw check`: every fault of a configuration, before the daemon meets it.
 
+use super::say;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,12 +25,12 @@ pub fn run(args: &CheckArgs, faults_of: impl Fn(&Path) -> Vec<Fault>) -> ExitCod
     if args.json {
         let all: Vec<&Fault> = checked.iter().flat_map(|(_, faults)| faults).collect();
         match serde_json::to_string_pretty(&all) {
-            Ok(json) => println!("{json}"),
+            Ok(json) => say(json),
             Err(error) => eprintln!("smppgw check: {error}"),
         }
     } else {
         for (file, faults) in &checked {
-            print!("{}", report(file, faults));
+            say(report(file, faults).trim_end());
         }
     }
     let failed = checked.iter().flat_map(|(_, faults)| faults).any(Fault::is_error);

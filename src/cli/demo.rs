@@ -1,5 +1,6 @@
 //! `smppgw demo`: a gateway and simulated operators in one process, to try things out.
 
+use super::say;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,7 +49,7 @@ async fn demo(config: Config, args: &DemoArgs) -> Result<(), String> {
     }
     let instructions = instructions(&config, &operators);
     let started = daemon::start(config, &args.config).await.map_err(|error| error.to_string())?;
-    println!("{instructions}");
+    say(instructions);
     started.daemon.run().await.map_err(|error| error.to_string())?;
     for smsc in operators {
         smsc.stop().await;

@@ -2,6 +2,7 @@
 //!
 //! The password comes from standard input, never from an argument: arguments show in process lists and shell histories.
 
+use super::say;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
@@ -22,7 +23,7 @@ pub struct HashPasswordArgs {}
 pub fn run(_: &HashPasswordArgs) -> ExitCode {
     match read_password().and_then(|password| hash(&password)) {
         Ok(hash) => {
-            println!("{hash}");
+            say(hash);
             ExitCode::SUCCESS
         }
         Err(error) => {

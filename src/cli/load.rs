@@ -1,5 +1,6 @@
 //! `smppgw load`: a load generator that accounts for every message.
 
+use super::say;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -127,8 +128,8 @@ pub async fn run(args: LoadArgs) -> ExitCode {
     match generate(&args).await {
         Ok(report) => {
             match serde_json::to_string_pretty(&report) {
-                Ok(json) if args.json => println!("{json}"),
-                _ => println!("{report}"),
+                Ok(json) if args.json => say(json),
+                _ => say(&report),
             }
             if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }

@@ -11,3 +11,12 @@ pub mod serve;
 pub mod simulate;
 pub mod split;
 pub mod views;
+
+use std::fmt::Display;
+use std::io::Write;
+
+/// Writes a line to standard output. Whoever reads may have seen enough and gone, which is no reason to end in a panic.
+fn say(line: impl Display) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

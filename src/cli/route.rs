@@ -1,5 +1,6 @@
 //! `smppgw route NUMBER`: why a message to this number goes to which operator.
 
+use super::say;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -51,7 +52,7 @@ pub fn run(args: &RouteArgs) -> ExitCode {
     let question = Question { number: &number, rules, account: &args.account, sender: &args.sender };
     let name = |key| settings.operator(key).map(|operator| operator.config.name.to_string()).unwrap_or_default();
     let explanation = settings.table.explain(&question, &name);
-    print!("{}", render(&explanation, args.json));
+    say(render(&explanation, args.json).trim_end());
     if explanation.operators.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 

@@ -1,5 +1,6 @@
 //! `smppgw send`: one message, and what becomes of it.
 
+use super::say;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -97,12 +98,12 @@ pub async fn run(args: SendArgs, describe: impl Fn(&str) -> Option<String>) -> E
         }
     };
     match serde_json::to_string_pretty(&outcome) {
-        Ok(json) if args.json => println!("{json}"),
+        Ok(json) if args.json => say(json),
         _ => {
             if let Some(description) = &outcome.description {
-                println!("{description}");
+                say(description);
             }
-            println!("{}", ending(&args, &outcome));
+            say(ending(&args, &outcome));
         }
     }
     let good = outcome.state == Some(State::Delivered) || args.no_receipt;
@@ -220,7 +221,7 @@ impl Exchange<'_> {
         self.outcome.message_id = String::from_utf8_lossy(message_id).into_owned();
         self.outcome.response_ms = since(self.started).as_millis();
         if !args.json {
-            println!("accepted {} after {} ms", self.outcome.message_id, self.outcome.response_ms);
+            say(format_args!("accepted {} after {} ms", self.outcome.message_id, self.outcome.response_ms));
         }
     }
 

@@ -1,5 +1,6 @@
 //! `smppgw simulate`: simulated operators, as many as there are addresses.
 
+use super::say;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -208,7 +209,7 @@ async fn simulate(args: &SimulateArgs) -> std::io::Result<()> {
     for operator in &args.operators {
         let started = Smsc::start(args.settings(operator, log.clone())).await;
         let started = started.map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", operator.address)))?;
-        println!("{} listens on {}", started.name(), started.address());
+        say(format_args!("{} listens on {}", started.name(), started.address()));
         operators.push((started, Counts::default()));
     }
     let mut flush = tokio::time::interval(FLUSH_EVERY);
@@ -222,7 +223,7 @@ async fn simulate(args: &SimulateArgs) -> std::io::Result<()> {
                 let counts = smsc.counts();
                 // Nothing new is not worth a line.
                 if counts != *before {
-                    println!("{}", line(smsc.name(), before, &counts));
+                    say(line(smsc.name(), before, &counts));
                     *before = counts;
                 }
             }),
@@ -236,7 +237,7 @@ async fn simulate(args: &SimulateArgs) -> std::io::Result<()> {
     if let Some(log) = &log {
         log.flush()?;
     }
-    println!("{}", serde_json::Value::Object(summary));
+    say(serde_json::Value::Object(summary));
     Ok(())
 }
 
