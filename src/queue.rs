@@ -20,6 +20,9 @@ const QUANTUM: u32 = 8;
 /// Priority lanes: priority_flag 0 to 3 (SMPP 5.0 section 4.7.14).
 const LANES: usize = 4;
 
+/// How far into a line a single message is looked for.
+const SEARCHED: usize = 2_000;
+
 /// Most payloads asked for at a time.
 const LOAD_AT_ONCE: usize = 512;
 
@@ -265,13 +268,22 @@ impl<P> Queue<P> {
         self.take_out(|item| item.id <= last)
     }
 
-    /// Takes a message out wherever it stands.
-    pub fn remove(&mut self, id: MessageId) -> Option<Item<P>> {
-        self.take_out(|item| item.id == id).pop()
+    /// Takes a message out that is delayed or not far from the front of its line; one far back is not found.
+    pub fn remove(&mut self, account: AccountKey, priority: u8, id: MessageId) -> Option<Item<P>> {
+        if self.delayed.len() <= SEARCHED && self.delayed.iter().any(|Reverse(delayed)| delayed.item.id == id) {
+            return self.take_out(|item| item.id == id).pop();
+        }
+        let lane = &mut self.lanes[usize::from(priority).min(LANES - 1)];
+        let line = lane.accounts.get_mut(&account)?;
+        let at = line.items.iter().take(SEARCHED).position(|item| item.id == id)?;
+        let item = line.items.remove(at)?;
+        self.len -= 1;
+        self.hot -= usize::from(item.payload.is_some());
+        Some(item)
     }
 
     /// Takes out every message that `wanted` names.
-    pub fn take_out(&mut self, wanted: impl Fn(&Item<P>) -> bool) -> Vec<Item<P>> {
+    pub fn take_out(&mut self, mut wanted: impl FnMut(&Item<P>) -> bool) -> Vec<Item<P>> {
         let mut taken = Vec::new();
         let mut earliest = Timestamp::NEVER;
         let mut keep = |item: &mut Item<P>| {

@@ -51,6 +51,7 @@ pub struct Gateway {
     last_commit: RwLock<Option<Commit>>,
     /// Called when a message has no operator at all; set by a reload that took its route away.
     unrouted: std::sync::Mutex<Vec<Waiting>>,
+    lost: std::sync::Mutex<Vec<MessageId>>,
     /// Counts reloads, for sessions to notice.
     reloads: watch::Sender<u64>,
 }
@@ -82,6 +83,7 @@ impl Gateway {
             journal: OnceLock::new(),
             last_commit: RwLock::default(),
             unrouted: std::sync::Mutex::default(),
+            lost: std::sync::Mutex::default(),
             reloads: watch::Sender::new(0),
         };
         Arc::new(gateway)
@@ -95,9 +97,27 @@ impl Gateway {
     /// Takes a new configuration into force, whole.
     pub fn swap_settings(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
-        for waiting in std::mem::take(&mut *lock(&self.unrouted)) {
+        // The guard must be gone before messages that still have no operator come back.
+        let unrouted = std::mem::take(&mut *lock(&self.unrouted));
+        for waiting in unrouted {
             self.route_again(waiting);
         }
+    }
+
+    /// Takes out unrouted messages whose validity has ended.
+    pub fn expire_unrouted(&self, now: Timestamp) -> Vec<MessageId> {
+        let expired = |waiting: &mut Waiting| waiting.job.message.expires_at <= now;
+        lock(&self.unrouted).extract_if(.., expired).map(|waiting| waiting.id).collect()
+    }
+
+    /// Notes messages whose record is damaged: they will never be sent, and their owners are to be told.
+    pub fn lost(&self, ids: Vec<MessageId>) {
+        lock(&self.lost).extend(ids);
+    }
+
+    /// Takes what [`Gateway::lost`] noted.
+    pub fn take_lost(&self) -> Vec<MessageId> {
+        std::mem::take(&mut lock(&self.lost))
     }
 
     /// Looks up a message's route in the configuration in force and queues it there.

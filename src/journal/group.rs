@@ -240,4 +240,7 @@ impl<L: crate::ledger::Log, R: crate::ledger::Rules> Lookup for Answering<'_, L,
     fn parked(&self) -> usize {
         self.ledger.parked()
     }
+    fn read_failed(&mut self) -> bool {
+        self.log.read_failed()
+    }
 }

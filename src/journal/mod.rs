@@ -26,7 +26,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Rules, Status, UnmatchedReceipt};
 use crate::message::{Job, Mail, MessageId, Timestamp};
-use crate::spool::{Class, Disk, Location, Spool};
+use crate::spool::{Class, Disk, Location, ReadError, Spool};
 use group::Group;
 pub use recover::{Opened, open, resume};
 
@@ -90,6 +90,8 @@ pub trait Lookup {
     fn mail(&mut self, id: MessageId) -> Option<Arc<Mail>>;
     fn unmatched(&self) -> Vec<UnmatchedReceipt>;
     fn parked(&self) -> usize;
+    /// Did a look-up since the last call find nothing only because the disk could not be read just now?
+    fn read_failed(&mut self) -> bool;
 }
 
 type Question = Box<dyn FnOnce(&mut dyn Lookup) + Send>;
@@ -275,11 +277,12 @@ pub(crate) struct Unwritten {
 pub(crate) struct SpoolLog<'a, D: Disk> {
     spool: &'a mut Spool<D>,
     unwritten: &'a mut VecDeque<Unwritten>,
+    read_failed: bool,
 }
 
 impl<'a, D: Disk> SpoolLog<'a, D> {
     pub(crate) fn new(spool: &'a mut Spool<D>, unwritten: &'a mut VecDeque<Unwritten>) -> Self {
-        SpoolLog { spool, unwritten }
+        SpoolLog { spool, unwritten, read_failed: false }
     }
 
     fn append(&mut self, class: Class, kind: u8, id: MessageId, payload: &[u8]) -> Location {
@@ -315,8 +318,13 @@ impl<D: Disk> Log for SpoolLog<'_, D> {
             Ok(record) => Some((record.kind, record.payload.into())),
             Err(error) => {
                 tracing::error!(segment = location.segment, offset = location.offset, %error, "a record cannot be read back");
+                self.read_failed |= matches!(error, ReadError::Io(_));
                 None
             }
         }
+    }
+
+    fn read_failed(&mut self) -> bool {
+        std::mem::take(&mut self.read_failed)
     }
 }

@@ -73,6 +73,10 @@ pub trait Log {
     fn release(&mut self, location: Location);
     /// Reads a full record back; `None` when it is damaged (the spool has quarantined it).
     fn read(&mut self, location: Location) -> Option<(u8, Bytes)>;
+    /// Did a read since the last call fail for a reason that may pass? Then what it was to read is not damaged.
+    fn read_failed(&mut self) -> bool {
+        false
+    }
 }
 
 /// What every change is made with: the time, the log, the rules, and the list of what must follow.

@@ -15,8 +15,20 @@ pub fn load(gateway: &Arc<Gateway>, state: &Arc<AccountState>, ids: Vec<MessageI
     let Some(journal) = gateway.journal() else { return };
     let account = state.clone();
     let asked = journal.tell(move |lookup| {
-        let items = ids.into_iter().map(|id| (id, lookup.mail(id))).collect();
-        account.mailbox(|mailbox| mailbox.fill(items));
+        let mut items = Vec::with_capacity(ids.len());
+        let mut later = false;
+        for id in ids {
+            match lookup.mail(id) {
+                None if lookup.read_failed() => later = true,
+                mail => items.push((id, mail)),
+            }
+        }
+        account.mailbox(|mailbox| {
+            mailbox.fill(items);
+            if later {
+                mailbox.ask_again();
+            }
+        });
         account.wake();
     });
     if !asked {
@@ -38,6 +50,9 @@ pub async fn look(gateway: &Arc<Gateway>) {
             expired.extend(mailbox.take_oldest(excess));
             (expired, mailbox.len(), mailbox.oldest())
         });
+        if depth > 0 {
+            state.wake();
+        }
         state.metrics.mailbox.set(depth as f64);
         state.metrics.mailbox_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
         events.extend(expired.iter().map(|item| Event::MailDone { id: item.id, how: MailEnd::Expired }));

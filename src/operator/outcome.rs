@@ -10,7 +10,7 @@ use crate::receipt::State;
 use crate::smpp::CommandStatus;
 use crate::smpp::status::{Class, class_of};
 
-/// Attempts that a vague refusal ("limited") is given before it counts as permanent.
+/// Attempts that a vague refusal ("limited") or one that ends the session is given before it counts as permanent.
 const LIMITED_ATTEMPTS: u16 = 3;
 
 /// What an operator's status means, with the operator's own view of some codes.
@@ -69,7 +69,14 @@ pub struct Situation<'a> {
 pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
     let failed = |state, status| Decision::Fail(Failure { state, status });
     match setback {
-        Setback::Refused { class: Class::Ok | Class::Throttle | Class::Session | Class::Bind, .. } => Decision::PutBack,
+        Setback::Refused { class: Class::Ok | Class::Throttle, .. } => Decision::PutBack,
+        // The session is to blame, unless it is the message that brings it down again and again.
+        Setback::Refused { class: Class::Session | Class::Bind, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => {
+            failed(State::Rejected, status)
+        }
+        Setback::Refused { class: Class::Session | Class::Bind, .. } => {
+            Decision::Retry { place: place(s), delay: backoff(s.retry, s.attempts, s.jitter) }
+        }
         Setback::Refused { class: Class::Limited, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => {
             failed(State::Rejected, status)
         }

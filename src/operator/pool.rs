@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -99,6 +99,8 @@ struct Running {
 #[derive(Default)]
 pub struct Pool {
     running: Mutex<HashMap<(OperatorKey, usize), Running>>,
+    /// Tasks that a reload told to stop and that may still be unbinding.
+    retired: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Pool {
@@ -120,14 +122,17 @@ impl Pool {
                 wanted.insert((operator.key, number), (operator.clone(), bind));
             }
         }
-        running.retain(|place, running| {
-            let keep = wanted.get(place).is_some_and(|(operator, bind)| running.is_still(operator, *bind));
-            if !keep {
-                // The task unbinds in order and ends by itself.
-                let _ = running.stop.send(true);
-            }
-            keep
-        });
+        let changed = |place: &(OperatorKey, usize), running: &mut Running| {
+            !wanted.get(place).is_some_and(|(operator, bind)| running.is_still(operator, *bind))
+        };
+        let mut retired = lock(&self.retired);
+        retired.retain(|task| !task.is_finished());
+        for (_, old) in running.extract_if(changed) {
+            // The task unbinds in order and ends by itself; a stop of the gateway waits for it.
+            let _ = old.stop.send(true);
+            retired.push(old.task);
+        }
+        drop(retired);
         for (place, (operator, bind)) in wanted {
             running.entry(place).or_insert_with(|| Running::start(gateway, operator, bind, place.1));
         }
@@ -139,9 +144,10 @@ impl Pool {
         for bind in &running {
             let _ = bind.stop.send(true);
         }
-        for bind in running {
+        let retired = std::mem::take(&mut *lock(&self.retired));
+        for task in running.into_iter().map(|bind| bind.task).chain(retired) {
             // A task that panicked has nothing left to close.
-            let _ = bind.task.await;
+            let _ = task.await;
         }
     }
 
@@ -194,10 +200,26 @@ impl Running {
 pub(super) fn load(gateway: &Arc<Gateway>, state: &Arc<OperatorState>, ids: Vec<MessageId>) {
     let Some(journal) = gateway.journal() else { return };
     let state = state.clone();
-    let again = state.clone();
+    let (again, host) = (state.clone(), gateway.clone());
     let asked = journal.tell(move |lookup| {
-        let payloads = ids.into_iter().map(|id| (id, lookup.job(id))).collect();
-        state.queue(|queue| queue.fill(payloads));
+        let mut payloads = Vec::with_capacity(ids.len());
+        let (mut lost, mut later) = (Vec::new(), false);
+        for id in ids {
+            match lookup.job(id) {
+                None if lookup.read_failed() => later = true,
+                job => {
+                    lost.extend(job.is_none().then_some(id));
+                    payloads.push((id, job));
+                }
+            }
+        }
+        state.queue(|queue| {
+            queue.fill(payloads);
+            if later {
+                queue.ask_again();
+            }
+        });
+        host.lost(lost);
         state.wake();
     });
     if !asked {
@@ -225,10 +247,18 @@ impl Housekeeping {
             let (expired, depth, oldest) = state.queue(|queue| (queue.expire(now), queue.len(), queue.oldest()));
             let failure = Failure { state: State::Expired, status: 0 };
             events.extend(expired.iter().map(|item| Event::Failed { id: item.id, operator: None, parts: None, failure }));
+            if depth > 0 {
+                // Whatever kept a bind from asking for it again: a payload that could not be read, a full journal.
+                state.wake();
+            }
             state.metrics.queue.set(depth as f64);
             state.metrics.queue_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
             self.give_way(&state, elapsed);
         }
+        let failed = |id, failure| Event::Failed { id, operator: None, parts: None, failure };
+        let (expired, damaged) = (State::Expired, State::Undeliverable);
+        events.extend(self.gateway.expire_unrouted(now).into_iter().map(|id| failed(id, Failure { state: expired, status: 0 })));
+        events.extend(self.gateway.take_lost().into_iter().map(|id| failed(id, Failure { state: damaged, status: 0 })));
         if let Some(journal) = self.gateway.journal().filter(|_| !events.is_empty()) {
             journal.submit_when_possible(Batch { events, reply: None }).await;
         }
@@ -242,20 +272,33 @@ impl Housekeeping {
             return;
         }
         let now = self.gateway.clock.now();
-        let pulled = state.queue(|queue| queue.pull(now, MOVED_AT_ONCE as u32, |_| 1));
-        if !pulled.load.is_empty() {
-            load(&self.gateway, state, pulled.load);
-        }
-        for item in pulled.items {
+        let up: HashSet<OperatorKey> = self
+            .gateway
+            .operators()
+            .iter()
+            .filter(|other| other.key != state.key && other.is_up())
+            .map(|other| other.key)
+            .collect();
+        let mut left = MOVED_AT_ONCE;
+        // Only what can go elsewhere is taken out: what cannot keeps its place and is in nobody's way.
+        let items = state.queue(|queue| {
+            queue.take_out(|item| {
+                let job = item.payload.as_ref().filter(|_| left > 0 && item.done == 0);
+                let moves = job.is_some_and(|job| removed || job.route.iter().any(|key| up.contains(key)));
+                left -= usize::from(moves);
+                moves
+            })
+        });
+        for item in items {
             let Some(job) = &item.payload else { continue };
-            let other = job.route.iter().find(|key| **key != state.key && self.gateway.operator(**key).is_up());
+            let other = job.route.iter().find(|key| up.contains(*key));
             match other {
-                Some(key) if item.done == 0 => self.gateway.operator(*key).push((item, now)),
-                _ if removed && item.done == 0 => {
+                Some(key) => self.gateway.operator(*key).push((item, now)),
+                None if removed => {
                     let (id, account, job) = (item.id, item.account, job.clone());
                     self.gateway.route_again(Waiting { id, account, bound_to: None, done: 0, job });
                 }
-                _ => state.queue(|queue| queue.put_back(item)),
+                None => state.queue(|queue| queue.put_back(item)),
             }
         }
     }

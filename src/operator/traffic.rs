@@ -91,6 +91,8 @@ pub(super) struct Traffic<'a> {
     /// Requests that were not answered in time, for late answers.
     overdue: VecDeque<(u32, Arc<Job>, u8, u8)>,
     closed: Option<CloseReason>,
+    /// Parts begun beyond what the operator's rate allowed.
+    rate_debt: u32,
     /// Until when the operator's rate or its refusals keep us from sending.
     limited_until: Option<Instant>,
 }
@@ -115,6 +117,7 @@ impl<'a> Traffic<'a> {
             reply,
             overdue: VecDeque::new(),
             closed: None,
+            rate_debt: 0,
             limited_until: None,
         }
     }
@@ -299,7 +302,7 @@ impl<'a> Traffic<'a> {
         }
         let operator_id = OperatorId::from_slice(MessageResponseView::parse(frame).message_id);
         self.context.state.queue(|queue| {
-            if let Some(mut item) = queue.remove(job.id) {
+            if let Some(mut item) = queue.remove(job.account, job.message.priority, job.id) {
                 item.done |= 1 << part;
                 if item.done != ledger::all_parts(total) {
                     queue.put_back(item);

@@ -18,6 +18,9 @@ impl Traffic<'_> {
         self.limited_until = None;
         let now = link::now();
         self.send_unfinished(now);
+        if !self.pay_rate_debt(now) {
+            return;
+        }
         while self.unfinished.is_empty() && self.room() > 0 {
             let time = self.context.gateway.clock.now();
             let ready = self.context.state.queue(|queue| queue.ready(time));
@@ -37,6 +40,16 @@ impl Traffic<'_> {
         }
     }
 
+    /// The last message of a pull may have more parts than the rate allowed; they are paid for before anything more is taken.
+    fn pay_rate_debt(&mut self, now: Instant) -> bool {
+        let (paid, wait) = self.context.state.rate().take_up_to(self.rate_debt, now);
+        self.rate_debt -= paid;
+        if self.rate_debt > 0 {
+            self.limited_until = wait.map(|wait| now + wait);
+        }
+        self.rate_debt == 0
+    }
+
     /// When the next delayed message of the queue becomes ready.
     pub(super) fn next_delayed(&self) -> Option<Instant> {
         let due = self.context.state.queue(|queue| queue.next_due())?;
@@ -51,6 +64,8 @@ impl Traffic<'_> {
             pool::load(self.context.gateway, self.context.state, pulled.load);
         }
         let any = !pulled.items.is_empty();
+        let taken: u32 = pulled.items.iter().filter_map(|item| item.payload.as_deref()).map(submit::cost).sum();
+        self.rate_debt = self.rate_debt.saturating_add(taken.saturating_sub(parts));
         for item in pulled.items {
             if item.expires_at <= time {
                 let failure = Failure { state: State::Expired, status: 0 };

@@ -12,7 +12,8 @@ impl<T> Session<T> {
         let response = self.window.deadline(self.settings.timers.response);
         match self.state {
             State::Open | State::Binding(_) => self.bind_deadline(),
-            State::Bound(_) => earlier(response, self.watch.deadline(!self.paused)),
+            // While we do not read, answers may stand unread: they are not missing.
+            State::Bound(_) => earlier(response.filter(|_| !self.paused), self.watch.deadline(!self.paused)),
             State::Unbinding(_) => earlier(response, self.parting_deadline()),
             State::Closed => None,
         }
@@ -26,7 +27,9 @@ impl<T> Session<T> {
             }
             return;
         }
-        self.expire_requests(now);
+        if !(self.paused && matches!(self.state, State::Bound(_))) {
+            self.expire_requests(now);
+        }
         if let State::Bound(_) = self.state {
             match self.watch.verdict(now, !self.paused) {
                 Some(Verdict::Enquire) => self.enquire(now),
