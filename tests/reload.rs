@@ -132,6 +132,29 @@ fn what_waits_for_a_removed_operator_goes_by_the_new_route() {
 }
 
 #[test]
+fn what_no_operator_may_carry_waits_through_reloads_until_one_may() {
+    let telia = Operator::start(prompt());
+    let setup = Setup::new(&[("elisa", 1)]);
+    let mut story = setup.start();
+    let mut client = story.client();
+    assert!(client.submit(&message(NUMBER, b"one")).is_ok());
+    let moved = setup.replace("elisa", "telia").replace("127.0.0.1:1\"", &format!("127.0.0.1:{}\"", telia.port()));
+    let unrouted = moved.text.replace("prefix = [\"\"]", "prefix = [\"999\"]");
+    reload(&mut story, &unrouted);
+    let socket = story.daemon.dir.join("control.sock");
+    let stats = ["ctl", "--socket", socket.to_str().expect("a path"), "--json", "stats"];
+    let until = std::time::Instant::now() + support::PATIENCE;
+    while !story.daemon.smppgw(&stats).contains("\"unrouted\":1") {
+        assert!(std::time::Instant::now() < until, "the message waits for a route");
+    }
+    reload(&mut story, &unrouted);
+    reload(&mut story, &moved.text);
+    telia.wait_until(|counts| counts.received == 1);
+    assert_eq!(support::client::receipt(&client.delivery()).1, "DELIVRD");
+    story.ends_well();
+}
+
+#[test]
 fn a_bad_configuration_is_refused_whole_and_the_old_one_stays_in_force() {
     let setup = Setup::new(&[("elisa", 1)]);
     let mut story = setup.start();

@@ -172,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_brings_the_session_down_again_and_again_is_given_up() {
+        let s = situation(&[A, B]);
+        assert!(matches!(decide(refused(Class::Session), &s), Decision::Retry { place: 0, .. }));
+        let third = Situation { attempts: 2, ..s };
+        assert!(matches!(decide(refused(Class::Session), &third), Decision::Fail(_)));
+    }
+
+    #[test]
     fn an_unknown_outcome_follows_the_operators_policy() {
         let s = situation(&[A, B]);
         assert_eq!(decide(Setback::Unknown, &s), Decision::Retry { place: 0, delay: Duration::ZERO });

@@ -131,6 +131,24 @@ fn silence_says_nothing_while_we_do_not_listen() {
 }
 
 #[test]
+fn an_answer_that_may_stand_unread_is_not_missing() {
+    let now = Instant::now();
+    let settings = with(Role::Smsc, |timers| timers.response = 10 * SECOND);
+    let mut server = bound_server(BindKind::Transceiver, settings, now);
+    send(&mut server, now, CommandId::DeliverSm, 1);
+    for sequence in 2..6 {
+        server.feed_pdu(now, CommandId::SubmitSm, sequence, b"");
+    }
+    assert!(server.session.is_paused());
+    let Event::Request(first) = server.events().remove(0) else { panic!("a request") };
+    server.session.handle_timeout(now + 60 * SECOND);
+    assert!(server.events().is_empty(), "not read, so not late");
+    server.session.respond_id(now + 60 * SECOND, first.ticket(), b"1");
+    server.session.handle_timeout(now + 60 * SECOND);
+    assert!(matches!(server.events()[..], [Event::NoResponse { token: 1, .. }]));
+}
+
+#[test]
 fn an_unused_session_unbinds_although_it_is_alive() {
     let mut pair = Pair::bound(
         with(Role::Esme, |_| {}),
