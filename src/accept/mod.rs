@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 
 use crate::message::{Message, ReceiptRequest, Timestamp};
 use crate::route::NumberRules;
-use crate::smpp::{CommandId, CommandStatus, Frame, MessageView, Strictness, TlvTag, Version, ViewError, tlv};
+use crate::smpp::{CommandId, CommandStatus, Frame, MessageView, Strictness, Version, ViewError, tlv};
 use crate::text::{Body, Concatenation, DefaultAlphabet, TextError, decode, plan, translit, udh};
 pub use sender::Senders;
 
@@ -80,7 +80,7 @@ pub fn accept(
     };
     let source = policy.senders.check(view.source.to_address())?;
     let times = fields::times(&view, policy, now)?;
-    let content = Content::read(&view, frame, policy)?;
+    let content = Content::read(&view, policy)?;
     let parts = plan::count_parts(&content.body, content.udh.len(), content.concatenation)?;
     if parts > policy.max_parts {
         return Err(Rejection(CommandStatus::EsmeRinvmsglen));
@@ -120,10 +120,9 @@ struct Content {
 }
 
 impl Content {
-    fn read(view: &MessageView<'_>, frame: &Frame, policy: &Policy) -> Result<Content, Rejection> {
+    fn read(view: &MessageView<'_>, policy: &Policy) -> Result<Content, Rejection> {
         // The text leaves the read buffer here: a message that waits must not hold a buffer of 64 KiB.
         let octets = Bytes::copy_from_slice(view.message_text()?);
-        let _ = frame;
         let sar = fields::segmentation(view)?;
         let (header, text) =
             if view.esm_class & fields::ESM_UDH != 0 { udh::split(&octets)? } else { (udh::Header::default(), octets) };
@@ -154,6 +153,3 @@ fn passed_on(view: &MessageView<'_>) -> Bytes {
     }
     out.freeze()
 }
-
-/// The user's own reference, which every receipt gives back.
-pub const USER_REFERENCE: TlvTag = TlvTag::UserMessageReference;

@@ -90,19 +90,6 @@ impl State {
         use State::*;
         matches!(self, Delivered | Expired | Deleted | Undeliverable | Rejected | Skipped)
     }
-
-    /// How bad a final state is, for choosing the one that speaks for a message of several parts.
-    pub fn severity(self) -> u8 {
-        match self {
-            State::Rejected => 6,
-            State::Undeliverable => 5,
-            State::Expired => 4,
-            State::Deleted => 3,
-            State::Skipped => 2,
-            State::Scheduled | State::Enroute | State::Accepted | State::Unknown => 1,
-            State::Delivered => 0,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -177,7 +177,7 @@ struct Serving<'a> {
     reply: mpsc::Sender<Ack>,
     answers: mpsc::Receiver<super::query::Answer>,
     ask: mpsc::Sender<super::query::Answer>,
-    /// Mailbox items an unbinding or closed session can take no more of.
+    /// Mailbox items may be delivered here; ends with unbind or close.
     receiving: bool,
     closed: bool,
     reloads: watch::Receiver<u64>,
@@ -263,7 +263,6 @@ impl<'a> Serving<'a> {
     }
 
     fn handle_events(&mut self) {
-        // A batch that the journal would not take must leave before more is accepted.
         while let Some(event) = self.link.session.poll_event() {
             match event {
                 Event::Request(frame) => self.request(&frame),
