@@ -263,6 +263,11 @@ impl<'a> Serving<'a> {
     }
 
     fn handle_events(&mut self) {
+        // What arrives after a reload is judged by the new rules, whichever of the two woke us first.
+        if self.reloads.has_changed().unwrap_or(false) {
+            self.reloads.mark_unchanged();
+            self.reloaded();
+        }
         while let Some(event) = self.link.session.poll_event() {
             match event {
                 Event::Request(frame) => self.request(&frame),
