@@ -24,7 +24,12 @@ impl Clock {
     }
 
     pub fn now(&self) -> Timestamp {
-        self.anchor.plus(self.started.elapsed())
+        self.at(Instant::now())
+    }
+
+    /// What it shows at a monotonic moment.
+    pub fn at(&self, moment: Instant) -> Timestamp {
+        self.anchor.plus(moment.saturating_duration_since(self.started))
     }
 
     /// The monotonic moment at which this clock will show `at`; now when it is past.

@@ -129,7 +129,7 @@ impl Content {
         if header.length > 0 && sar.is_some() {
             return Err(Rejection(CommandStatus::EsmeRinvesmclass));
         }
-        let (mut body, mut dcs_class) = decode::decode(policy.alphabet, view.data_coding, &text, header.length)?;
+        let (mut body, mut dcs_class) = decode::decode(policy.alphabet, view.data_coding, text, header.length)?;
         if policy.transliterate
             && let Some(plain) = translit::to_gsm7(&body)
         {

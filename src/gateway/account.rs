@@ -56,10 +56,10 @@ impl AccountState {
         self.pending.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// One message is final, or was refused after all.
-    pub fn finished(&self) {
+    /// Messages are final, or were refused after all.
+    pub fn finished(&self, count: u64) {
         // Messages read back at start were counted by `accepting` as well.
-        self.pending.fetch_sub(1, Ordering::Relaxed);
+        self.pending.fetch_sub(count, Ordering::Relaxed);
     }
 
     pub fn pending(&self) -> u64 {
@@ -79,9 +79,13 @@ impl AccountState {
         self.sessions.load(Ordering::Relaxed)
     }
 
-    /// Adds an item to the mailbox.
-    pub fn post(&self, mail: Arc<Mail>, now: Timestamp) {
-        lock(&self.mailbox).push(mail_item(self.key, mail, now));
+    /// Adds items to the mailbox.
+    pub fn post(&self, mail: impl IntoIterator<Item = Arc<Mail>>, now: Timestamp) {
+        let mut mailbox = lock(&self.mailbox);
+        for mail in mail {
+            mailbox.push(mail_item(self.key, mail, now));
+        }
+        drop(mailbox);
         self.mail.notify_one();
     }
 

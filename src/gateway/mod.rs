@@ -3,11 +3,12 @@
 //! Nothing here decides about a message: it is where the stages find each other.
 
 mod account;
+mod grown;
+mod message_id;
 mod operators;
 mod references;
+mod release;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
@@ -16,17 +17,20 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use account::{AccountState, Seat};
+pub use message_id::{message_id_octets, message_id_text, parse_message_id};
 pub use operators::{OperatorState, SenderUp};
 pub use references::References;
 pub use settings::{AccountSettings, ListenerTls, OperatorSettings, Settings};
 pub(crate) use settings::{strictness, timers};
 
+use grown::Grown;
+use release::Release;
+
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
-use crate::ledger::{Effect, Ids, Note, Rules, Waiting};
+use crate::ledger::{Effect, Ids, Rules, Waiting};
 use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
-use crate::queue::Item;
 
 /// The shared state of one gateway.
 #[derive(Debug)]
@@ -45,8 +49,8 @@ pub struct Gateway {
     inbound_metrics: InboundMetrics,
     spool_metrics: SpoolMetrics,
     settings: ArcSwap<Settings>,
-    accounts: RwLock<Vec<Arc<AccountState>>>,
-    operators: RwLock<Vec<Arc<OperatorState>>>,
+    accounts: Grown<AccountState>,
+    operators: Grown<OperatorState>,
     journal: OnceLock<Journal>,
     last_commit: RwLock<Option<Commit>>,
     /// Called when a message has no operator at all; set by a reload that took its route away.
@@ -78,8 +82,8 @@ impl Gateway {
             spool_metrics: SpoolMetrics::new(&metrics),
             metrics,
             settings: ArcSwap::from_pointee(settings),
-            accounts: RwLock::default(),
-            operators: RwLock::default(),
+            accounts: Grown::default(),
+            operators: Grown::default(),
             journal: OnceLock::new(),
             last_commit: RwLock::default(),
             unrouted: std::sync::Mutex::default(),
@@ -151,40 +155,28 @@ impl Gateway {
 
     /// The state of an account, made when first asked for.
     pub fn account(&self, key: AccountKey) -> Arc<AccountState> {
-        if let Some(state) = self.accounts.read().unwrap_or_else(PoisonError::into_inner).get(usize::from(key.0)) {
-            return state.clone();
-        }
-        let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
-        while accounts.len() <= usize::from(key.0) {
-            let next = AccountKey(u16::try_from(accounts.len()).unwrap_or(u16::MAX));
-            let name = self.account_names.name(next.0);
-            accounts.push(Arc::new(AccountState::new(next, name, &self.settings(), &self.metrics)));
-        }
-        accounts[usize::from(key.0)].clone()
+        self.accounts.get_or_make(key.0, |next| {
+            let name = self.account_names.name(next);
+            AccountState::new(AccountKey(next), name, &self.settings(), &self.metrics)
+        })
     }
 
     /// The state of an operator, made when first asked for.
     pub fn operator(&self, key: OperatorKey) -> Arc<OperatorState> {
-        if let Some(state) = self.operators.read().unwrap_or_else(PoisonError::into_inner).get(usize::from(key.0)) {
-            return state.clone();
-        }
-        let mut operators = self.operators.write().unwrap_or_else(PoisonError::into_inner);
-        while operators.len() <= usize::from(key.0) {
-            let next = OperatorKey(u16::try_from(operators.len()).unwrap_or(u16::MAX));
-            let name = self.operator_names.name(next.0);
-            operators.push(Arc::new(OperatorState::new(next, name, &self.settings(), &self.metrics)));
-        }
-        operators[usize::from(key.0)].clone()
+        self.operators.get_or_make(key.0, |next| {
+            let name = self.operator_names.name(next);
+            OperatorState::new(OperatorKey(next), name, &self.settings(), &self.metrics)
+        })
     }
 
     /// All accounts that ever had a key.
     pub fn accounts(&self) -> Vec<Arc<AccountState>> {
-        self.accounts.read().unwrap_or_else(PoisonError::into_inner).clone()
+        Vec::clone(&self.accounts.all())
     }
 
     /// All operators that ever had a key.
     pub fn operators(&self) -> Vec<Arc<OperatorState>> {
-        self.operators.read().unwrap_or_else(PoisonError::into_inner).clone()
+        Vec::clone(&self.operators.all())
     }
 
     /// Figures of the newest commit.
@@ -205,69 +197,10 @@ impl Gateway {
     /// Puts a message into the queue of the operator that is to carry it: the one that has parts of it already, else the first of its
     /// route that is up, else the first.
     pub fn queue(&self, waiting: Waiting) {
-        let route = &waiting.job.route;
-        let settings = self.settings();
-        let known = |key: &OperatorKey| settings.operator(*key).is_some();
-        let up = |key: &&OperatorKey| known(key) && self.operator(**key).is_up();
-        let chosen =
-            waiting.bound_to.filter(known).or_else(|| route.iter().find(up).or_else(|| route.iter().find(|k| known(k))).copied());
-        match chosen {
-            Some(key) => self.operator(key).push(item(&waiting, self.clock.now())),
-            None => lock(&self.unrouted).push(waiting),
-        }
+        let mut release = Release::new(self);
+        release.queue(waiting);
+        release.finish();
     }
-
-    fn note(&self, note: Note) {
-        let operator = |key: OperatorKey| self.operator(key);
-        match note {
-            Note::PartSent { operator: key, milliseconds } => {
-                let state = operator(key);
-                state.metrics.sent.increment(1);
-                state.metrics.sent_seconds.record(seconds(milliseconds));
-            }
-            Note::PartFailed { operator: Some(key), state } => operator(key).metrics.parts_failed.increment(state.word(), 1),
-            Note::ReceiptMatched { operator: key, state, milliseconds } => {
-                let operator = operator(key);
-                operator.metrics.receipts_received.increment(state.word(), 1);
-                operator.metrics.receipt_seconds.record(seconds(milliseconds));
-            }
-            Note::ReceiptRepeated { operator: key, contradicts: true } => {
-                operator(key).metrics.receipts_contradictory.increment(1)
-            }
-            Note::ReceiptRepeated { operator: key, .. } => operator(key).metrics.receipts_repeated.increment(1),
-            Note::ReceiptParked { operator: key } => operator(key).metrics.receipts_parked.increment(1),
-            Note::ReceiptUnparked { operator: key } => operator(key).metrics.receipts_unparked.increment(1),
-            Note::ReceiptAmbiguous { operator: key } => operator(key).metrics.receipts_ambiguous.increment(1),
-            Note::ReceiptUnmatched { operator: key } => operator(key).metrics.receipts_unmatched.increment(1),
-            Note::ReceiptMissing { operator: Some(key) } => operator(key).metrics.receipts_missing.increment(1),
-            Note::NoOperatorId { operator: key } => operator(key).metrics.responses_without_id.increment(1),
-            Note::MoReceived => self.inbound_metrics.received.increment(1),
-            Note::MoUnroutable => self.inbound_metrics.unroutable.increment(1),
-            Note::MoIncomplete => self.inbound_metrics.incomplete.increment(1),
-            Note::MoRouted { account } => self.account(account).metrics.mo_routed.increment(1),
-            Note::MailEnded { account, how } => self.account(account).metrics.mailbox_ended.increment(how.word(), 1),
-            Note::ReceiptMissing { operator: None } | Note::PartFailed { operator: None, .. } => {}
-        }
-    }
-}
-
-fn seconds(milliseconds: u64) -> f64 {
-    std::time::Duration::from_millis(milliseconds).as_secs_f64()
-}
-
-fn item(waiting: &Waiting, now: Timestamp) -> (Item<Job>, Timestamp) {
-    let message = &waiting.job.message;
-    let item = Item {
-        id: waiting.id,
-        account: waiting.account,
-        priority: message.priority,
-        attempts: 0,
-        done: waiting.done,
-        queued_at: now,
-        expires_at: message.expires_at,
-        payload: Some(waiting.job.clone()),
-    };
-    (item, message.not_before)
 }
 
 impl Host for Gateway {
@@ -282,15 +215,11 @@ impl Host for Gateway {
     }
 
     fn deliver(&self, effects: &mut Vec<Effect>) {
+        let mut release = Release::new(self);
         for effect in effects.drain(..) {
-            match effect {
-                Effect::Queue(waiting) => self.queue(waiting),
-                Effect::Mail { account, mail } => self.account(account).post(mail, self.clock.now()),
-                Effect::Restored { account } => self.account(account).accepting(1),
-                Effect::Finished { account } => self.account(account).finished(),
-                Effect::Note(note) => self.note(note),
-            }
+            release.effect(effect);
         }
+        release.finish();
     }
 
     fn committed(&self, commit: Commit) {
@@ -320,24 +249,4 @@ pub(crate) fn lock<T: ?Sized>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGu
 /// The monotonic time.
 pub(crate) fn monotonic() -> Instant {
     crate::link::now()
-}
-
-/// The id of a message as applications know it: the node's name and at least eight hexadecimal digits; for SMPP 3.3, whose ids are at
-/// most eight such digits, the last eight only.
-pub fn message_id_text(node: &str, id: MessageId, short: bool) -> String {
-    if short { format!("{:08x}", id.0 & SHORT_ID) } else { format!("{node}{:08x}", id.0) }
-}
-
-/// What an SMPP 3.3 id holds of ours.
-const SHORT_ID: u64 = 0xFFFF_FFFF;
-
-/// Reads what [`message_id_text`] wrote, in either form. `next` is the id not given yet: of the ids a short one may mean, the newest
-/// that has been given is meant.
-pub fn parse_message_id(node: &str, text: &str, next: MessageId) -> Option<MessageId> {
-    if let Some(digits) = text.strip_prefix(node).filter(|digits| digits.len() >= 8) {
-        return u64::from_str_radix(digits, 16).ok().map(MessageId);
-    }
-    let last = u64::from_str_radix(text, 16).ok().filter(|last| *last <= SHORT_ID)?;
-    let newest = (next.0 & !SHORT_ID) | last;
-    Some(MessageId(if newest < next.0 { newest } else { newest.checked_sub(SHORT_ID + 1).unwrap_or(newest) }))
 }

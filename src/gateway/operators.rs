@@ -65,13 +65,19 @@ impl OperatorState {
     }
 
     /// Adds a message, to be sent not before the moment given with it.
-    pub fn push(&self, (item, not_before): (Item<Job>, Timestamp)) {
-        let later = not_before > item.queued_at;
+    pub fn push(&self, item: (Item<Job>, Timestamp)) {
+        self.push_all([item]);
+    }
+
+    /// Adds messages, each to be sent not before the moment given with it.
+    pub fn push_all(&self, items: impl IntoIterator<Item = (Item<Job>, Timestamp)>) {
         let mut queue = lock(&self.queue);
-        if later {
-            queue.delay(item, not_before)
-        } else {
-            queue.push(item)
+        for (item, not_before) in items {
+            if not_before > item.queued_at {
+                queue.delay(item, not_before);
+            } else {
+                queue.push(item);
+            }
         }
         drop(queue);
         self.ready.notify_one();

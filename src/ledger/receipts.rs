@@ -251,6 +251,6 @@ pub(super) fn before(now: Timestamp, duration: std::time::Duration) -> Option<Ti
 
 /// The moment a receipt names, when it names one.
 fn done_at(receipt: &Receipt) -> Option<Timestamp> {
-    let seconds = receipt.done.as_ref()?.seconds?;
+    let seconds = receipt.done?.seconds;
     Some(Timestamp(u64::try_from(seconds).ok()?.checked_mul(1000)?))
 }

@@ -323,7 +323,7 @@ pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Parked, operators: &Names) 
     out.put_slice(&[receipt.state.number(), u8::from(receipt.intermediate)]);
     put_short(out, receipt.error.as_deref().unwrap_or_default());
     put_short(out, receipt.network_error_code.as_ref().map_or(&[], |code| &code[..]));
-    let done = receipt.done.as_ref().and_then(|date| u64::try_from(date.seconds?).ok());
+    let done = receipt.done.and_then(|date| u64::try_from(date.seconds).ok());
     out.put_u64(done.unwrap_or(0));
 }
 
@@ -340,8 +340,7 @@ fn parked(r: &mut Reader, operators: &Names) -> Result<Parked, Unreadable> {
         id: SmallVec::from_slice(&id),
         state,
         error: (!error.is_empty()).then(|| SmallVec::from_slice(&error)),
-        submitted: None,
-        done: done.map(|seconds| ReceiptDate { raw: SmallVec::new(), seconds: Some(seconds) }),
+        done: done.map(|seconds| ReceiptDate { seconds, is_utc: true }),
         network_error_code,
         intermediate,
     };

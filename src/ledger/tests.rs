@@ -266,7 +266,6 @@ pub(super) fn receipt(operator_id: &str, state: State) -> Receipt {
         id: SmallVec::from_slice(operator_id.as_bytes()),
         state,
         error: None,
-        submitted: None,
         done: None,
         network_error_code: None,
         intermediate: !state.is_final(),

@@ -5,12 +5,14 @@
 mod stream;
 pub mod tls;
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Sleep, sleep_until};
 
 use crate::smpp::Session;
@@ -26,78 +28,111 @@ const OUTPUT_LIMIT: usize = 256 * 1024;
 pub struct Link<T> {
     /// The protocol state; the owner calls its commands and polls its events, then [`Link::progress`].
     pub session: Session<T>,
-    reader: ReadHalf<Stream>,
-    writer: WriteHalf<Stream>,
+    stream: Stream,
     input: BytesMut,
     output: BytesMut,
     /// The session paused with whole PDUs left in `input`.
     held_back: bool,
     /// TLS may hold back what was written until it is flushed; plain sockets hold back nothing.
-    is_tls: bool,
     unflushed: bool,
     timer: Pin<Box<Sleep>>,
+    /// What the timer is set to.
     timer_at: Instant,
 }
 
 impl<T> Link<T> {
     pub fn new(stream: Stream, session: Session<T>) -> Self {
         let now = tokio::time::Instant::now();
-        let is_tls = stream.is_tls();
-        let (reader, writer) = tokio::io::split(stream);
         Link {
             session,
-            reader,
-            writer,
+            stream,
             input: BytesMut::with_capacity(READ_SIZE),
             output: BytesMut::new(),
             held_back: false,
-            is_tls,
             unflushed: false,
             timer: Box::pin(sleep_until(now)),
             timer_at: now.into_std(),
         }
     }
 
-    /// Moves bytes until the session may have events: one read, one write, or one timer. Cancel safe. Afterwards the owner polls
-    /// the session's events. A broken connection shows as the session's `Closed` event.
+    /// Moves bytes until the session may have events: writes what there is, then waits for one read or one timer. Cancel safe.
+    /// Afterwards the owner polls the session's events. A broken connection shows as the session's `Closed` event.
     pub async fn progress(&mut self) {
         self.session.poll_transmit(&mut self.output);
-        let timeout = self.session.poll_timeout();
-        if let Some(at) = timeout
-            && at != self.timer_at
-        {
-            self.timer_at = at;
-            self.timer.as_mut().reset(at.into());
-        }
         if self.held_back && !self.session.is_paused() {
             // Answers have made room for what the buffer still holds; the peer may have nothing more to send.
             self.handle_input();
             return;
         }
-        let may_read = !self.session.is_paused() && self.output.len() < OUTPUT_LIMIT;
         if self.input.capacity() - self.input.len() < READ_SIZE / 4 {
             self.input.reserve(READ_SIZE);
         }
-        let flushing = self.output.is_empty();
-        let moved = tokio::select! {
-            biased;
-            written = write(&mut self.writer, &mut self.output), if !flushing || self.unflushed => Moved::Out(written),
-            read = self.reader.read_buf(&mut self.input), if may_read => Moved::In(read),
-            () = self.timer.as_mut(), if timeout.is_some() => Moved::Time,
-            // A paused session without a timer and with nothing to write has only its owner's answers to wait for.
-            never = std::future::pending() => never,
-        };
+        let due = self.session.poll_timeout();
+        let moved = poll_fn(|context| self.poll(context, due)).await;
         let now = now();
         match moved {
-            Moved::In(Ok(0)) => self.session.handle_eof(now),
-            Moved::In(Ok(_)) => self.handle_input(),
-            Moved::Out(Ok(())) => self.unflushed = self.is_tls && !flushing,
-            Moved::In(Err(_)) | Moved::Out(Err(_)) => {
+            Moved::In(0) => self.session.handle_eof(now),
+            Moved::In(_) => self.handle_input(),
+            Moved::Time => self.session.handle_timeout(now),
+            Moved::Broken => {
                 self.output.clear();
                 self.session.handle_eof(now);
             }
-            Moved::Time => self.session.handle_timeout(now),
         }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>, due: Option<Instant>) -> Poll<Moved> {
+        if self.poll_write(context).is_err() {
+            return Poll::Ready(Moved::Broken);
+        }
+        if !self.session.is_paused() && self.output.len() < OUTPUT_LIMIT {
+            let read = pin!(self.stream.read_buf(&mut self.input));
+            if let Poll::Ready(read) = read.poll(context) {
+                return Poll::Ready(read.map_or(Moved::Broken, Moved::In));
+            }
+        }
+        due.map_or(Poll::Pending, |due| self.poll_timer(context, due))
+    }
+
+    /// Writes as much of the output as the socket takes; when there is none left, flushes.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        while !self.output.is_empty() {
+            let write = pin!(self.stream.write_buf(&mut self.output));
+            match write.poll(context) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(_)) => self.unflushed = self.stream.is_tls(),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if self.unflushed
+            && let Poll::Ready(flushed) = pin!(self.stream.flush()).poll(context)
+        {
+            self.unflushed = false;
+            return flushed;
+        }
+        Ok(())
+    }
+
+    /// The deadline moves on with every message: the timer follows only when it has run out, or has to ring earlier.
+    fn poll_timer(&mut self, context: &mut Context<'_>, due: Instant) -> Poll<Moved> {
+        loop {
+            if due < self.timer_at {
+                self.set_timer(due);
+            }
+            if self.timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if due <= self.timer_at {
+                return Poll::Ready(Moved::Time);
+            }
+            self.set_timer(due);
+        }
+    }
+
+    fn set_timer(&mut self, at: Instant) {
+        self.timer_at = at;
+        self.timer.as_mut().reset(at.into());
     }
 
     /// Handles whole PDUs that wait in the buffer while the session was paused.
@@ -112,8 +147,8 @@ impl<T> Link<T> {
     pub async fn finish(mut self) {
         self.session.poll_transmit(&mut self.output);
         let write = async {
-            self.writer.write_all(&self.output).await?;
-            self.writer.shutdown().await
+            self.stream.write_all(&self.output).await?;
+            self.stream.shutdown().await
         };
         // A peer that never reads must not hold the task.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), write).await;
@@ -121,17 +156,10 @@ impl<T> Link<T> {
 }
 
 enum Moved {
-    In(io::Result<usize>),
-    Out(io::Result<()>),
+    In(usize),
     Time,
-}
-
-/// Writes some of the output; when there is none, flushes what was written before. Cancel safe.
-async fn write(writer: &mut WriteHalf<Stream>, output: &mut BytesMut) -> io::Result<()> {
-    if output.is_empty() {
-        return writer.flush().await;
-    }
-    writer.write_buf(output).await.map(|_| ())
+    /// The connection cannot be read from or written to any more.
+    Broken,
 }
 
 /// The monotonic time sessions are driven with; tests pause it.

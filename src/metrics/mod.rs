@@ -7,14 +7,14 @@
 pub mod handles;
 pub mod table;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
 
@@ -140,7 +140,7 @@ impl Metrics {
     /// A counter whose last label is known only when it counts.
     fn family(&self, metric: &'static Metric, labels: &[&str]) -> Family {
         let fixed = labels.iter().map(|&label| label.to_owned()).collect();
-        Family { metrics: self.clone(), metric, fixed, counters: RwLock::default() }
+        Family { metrics: self.clone(), metric, fixed, counters: ArcSwap::default() }
     }
 }
 
@@ -163,19 +163,25 @@ pub struct Family {
     metrics: Metrics,
     metric: &'static Metric,
     fixed: Vec<String>,
-    counters: RwLock<HashMap<&'static str, Counter>>,
+    /// A dozen values at most, so that looking through them is cheaper than hashing.
+    counters: ArcSwap<Vec<(&'static str, Counter)>>,
 }
 
 impl Family {
     /// Adds `count` under the label value.
     pub fn increment(&self, value: &'static str, count: u64) {
-        if let Some(counter) = self.counters.read().unwrap_or_else(PoisonError::into_inner).get(value) {
+        if let Some((_, counter)) = self.counters.load().iter().find(|(known, _)| *known == value) {
             return counter.increment(count);
         }
         let labels: Vec<&str> = self.fixed.iter().map(String::as_str).chain([value]).collect();
         let counter = self.metrics.counter(self.metric, &labels);
         counter.increment(count);
-        self.counters.write().unwrap_or_else(PoisonError::into_inner).insert(value, counter);
+        // Two tasks that count the first one at once add the same series twice, which does no harm.
+        self.counters.rcu(|counters| {
+            let mut counters = Vec::clone(counters);
+            counters.push((value, counter.clone()));
+            counters
+        });
     }
 }
 

@@ -51,8 +51,8 @@ fn mo(view: &MessageView<'_>, text: &[u8], operator: &Operator, now: Timestamp) 
         Some(Ok(split)) => split,
         Some(Err(_)) | None => (udh::Header::default(), octets),
     };
-    let (body, dcs_class) = decode::decode(operator.alphabet, view.data_coding, &text, header.length)
-        .unwrap_or_else(|_| (Body { alphabet: Alphabet::Octets, octets: text.clone() }, 0));
+    let (body, dcs_class) = decode::decode(operator.alphabet, view.data_coding, text.clone(), header.length)
+        .unwrap_or((Body { alphabet: Alphabet::Octets, octets: text }, 0));
     let sar = fields::segmentation(view).ok().flatten();
     let mut tlvs = BytesMut::new();
     for item in view.tlvs.iter().filter(|item| fields::is_passed_on(item.tag)) {

@@ -1,12 +1,12 @@
 //! What one bound connection is doing: messages in flight, outcomes and receipts on their way to the journal.
 
+mod active;
 mod sending;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
 use rand::Rng;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
@@ -16,11 +16,13 @@ use super::outcome::{Decision, Setback, Situation, UNKNOWN_OUTCOME, classify, de
 use super::pace::Pace;
 use super::pool::BindStatus;
 use super::{deliver, submit};
+use active::{Active, ActiveMessages, Place};
+
 use crate::gateway::{Gateway, OperatorSettings, OperatorState, SenderUp};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{self, OperatorId};
 use crate::link::{self, Link};
-use crate::message::{Job, MessageId};
+use crate::message::Job;
 use crate::metrics::BindMetrics;
 use crate::queue::Item;
 use crate::smpp::status::Class;
@@ -36,20 +38,8 @@ const LATE_KEPT: usize = 1_000;
 /// Identifies a request of ours: which part of which message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
-    message: MessageId,
+    message: Place,
     part: u8,
-}
-
-/// A message of which parts are in flight here.
-struct Active {
-    item: Item<Job>,
-    total: u8,
-    /// Parts without an outcome, on the wire now.
-    open: u16,
-    /// Parts that have not been sent in this attempt: the next one, until `total`.
-    next: u8,
-    /// The worst that happened to a part in this attempt.
-    setback: Option<Setback>,
 }
 
 /// What a place in a batch is waiting for.
@@ -75,9 +65,9 @@ pub(super) struct Traffic<'a> {
     link: &'a mut Link<Token>,
     /// Present while messages may be sent on this bind.
     sending: Option<SenderUp>,
-    active: HashMap<MessageId, Active>,
+    active: ActiveMessages,
     /// Messages whose parts did not all fit in the window yet.
-    unfinished: VecDeque<MessageId>,
+    unfinished: VecDeque<Place>,
     pace: Pace,
     scratch: submit::Scratch,
     events: Vec<ledger::Event>,
@@ -104,7 +94,7 @@ impl<'a> Traffic<'a> {
             context,
             link,
             sending,
-            active: HashMap::new(),
+            active: ActiveMessages::default(),
             unfinished: VecDeque::new(),
             pace: Pace::new(link::now()),
             scratch: submit::Scratch::default(),
@@ -269,18 +259,25 @@ impl<'a> Traffic<'a> {
     }
 
     fn part_sent(&mut self, token: Token, operator_id: OperatorId) {
-        let Some(active) = self.active.get_mut(&token.message) else { return };
+        let Some(active) = self.active.get_mut(token.message) else { return };
         active.open -= 1;
         active.item.done |= 1 << token.part;
-        let Some(job) = active.item.payload.clone() else { return };
         let total = active.total;
+        let whole = active.is_over() && active.setback.is_none();
+        // With the last part the message itself goes into the event.
+        let job = if whole {
+            self.active.remove(token.message).and_then(|active| active.item.payload)
+        } else {
+            active.item.payload.clone()
+        };
+        let Some(job) = job else { return };
         let operator = self.context.state.key;
         self.record_outcome(ledger::Event::Sent { job, operator, part: token.part, total, operator_id });
         self.settle(token.message);
     }
 
     fn no_response(&mut self, token: Token, sequence: u32) {
-        if let Some(active) = self.active.get(&token.message)
+        if let Some(active) = self.active.get_mut(token.message)
             && let Some(job) = &active.item.payload
         {
             if self.overdue.len() >= LATE_KEPT {
@@ -315,7 +312,7 @@ impl<'a> Traffic<'a> {
 
     /// A part was not taken. What that means for the message is decided when none of its parts is open any more.
     fn setback(&mut self, token: Token, setback: Setback) {
-        let Some(active) = self.active.get_mut(&token.message) else { return };
+        let Some(active) = self.active.get_mut(token.message) else { return };
         active.open -= 1;
         active.next = active.total;
         active.setback = Some(match (active.setback, setback) {
@@ -326,16 +323,11 @@ impl<'a> Traffic<'a> {
         self.settle(token.message);
     }
 
-    /// Nothing of the message is in flight: it is done, or waits again, or has failed.
-    fn settle(&mut self, id: MessageId) {
-        let finished = self.active.get(&id).is_some_and(|a| a.open == 0 && (a.next >= a.total || a.setback.is_some()));
-        if !finished {
-            return;
-        }
-        let Some(Active { item, total, setback, .. }) = self.active.remove(&id) else { return };
-        match setback {
-            None => {}
-            Some(setback) => self.decide(item, total, setback),
+    /// If nothing of the message is in flight, it is done, or waits again, or has failed.
+    fn settle(&mut self, place: Place) {
+        let Some(Active { item, total, setback, .. }) = self.active.remove_if_over(place) else { return };
+        if let Some(setback) = setback {
+            self.decide(item, total, setback);
         }
     }
 
@@ -374,13 +366,9 @@ impl<'a> Traffic<'a> {
     /// Messages that have not begun, or not gone on, go back to the queue.
     fn return_unsent(&mut self) {
         self.unfinished.clear();
-        let idle: Vec<MessageId> = self.active.iter().filter(|(_, a)| a.open == 0).map(|(id, _)| *id).collect();
-        for id in idle {
-            if let Some(active) = self.active.remove(&id) {
-                self.context.state.queue(|queue| queue.put_back(active.item));
-            }
-        }
-        for active in self.active.values_mut() {
+        let idle = self.active.take_idle();
+        self.context.state.queue(|queue| idle.into_iter().for_each(|active| queue.put_back(active.item)));
+        for active in self.active.iter_mut() {
             if active.next < active.total && active.setback.is_none() {
                 active.next = active.total;
                 // Counts as if the operator had asked to wait: the rest follows later, here or on another bind.

@@ -18,7 +18,7 @@ pub struct Receipt {
     pub state: State,
     /// The text's `err`, 3 digits by the book, in practice anything.
     pub error: Option<SmallVec<[u8; 8]>>,
-    pub submitted: Option<ReceiptDate>,
+    /// When the message reached its state; `None` when the receipt did not say so in a way that can be read.
     pub done: Option<ReceiptDate>,
     /// Network type and code (SMPP 5.0 section 4.8.4.42); type 0 when the TLV held the code alone.
     pub network_error_code: Option<[u8; 3]>,
@@ -27,12 +27,12 @@ pub struct Receipt {
 }
 
 /// A date of a receipt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceiptDate {
-    pub raw: SmallVec<[u8; 24]>,
-    /// Seconds since 1970 read from the centre's clock face: UTC when the date carried its offset, else the operator's local
-    /// time. `None` when it is not a date.
-    pub seconds: Option<i64>,
+    /// Seconds since 1970 read from the centre's clock face.
+    pub seconds: i64,
+    /// The date carried its offset, so that the seconds are UTC; else they are the operator's local time.
+    pub is_utc: bool,
 }
 
 /// What tells a receipt from an MO message in a `deliver_sm` or `data_sm`.
@@ -66,7 +66,6 @@ pub fn from_parts(delivery: Delivery<'_>) -> Option<Receipt> {
         id: SmallVec::from_slice(id),
         state,
         error: fields.get(Field::Err).map(first_word).filter(|error| !error.is_empty()).map(SmallVec::from_slice),
-        submitted: fields.get(Field::SubmitDate).and_then(ReceiptDate::read),
         done: fields.get(Field::DoneDate).and_then(ReceiptDate::read),
         network_error_code: delivery.network_error_code.and_then(network_error),
         intermediate: !state.is_final(),
@@ -239,28 +238,23 @@ fn without_gap(mut text: &[u8]) -> &[u8] {
 }
 
 impl ReceiptDate {
-    /// The same date told in UTC, for a centre whose clock is so many seconds ahead of UTC. A date that carried its own offset is
-    /// in UTC already.
-    pub fn in_utc(mut self, clock_offset: i32) -> ReceiptDate {
-        let own_offset = self.raw.iter().filter(|octet| octet.is_ascii_digit()).count() == 15;
-        if !own_offset {
-            self.seconds = self.seconds.map(|seconds| seconds - i64::from(clock_offset));
-        }
-        self
+    /// The same date told in UTC, for a centre whose clock is so many seconds ahead of UTC.
+    pub fn in_utc(self, clock_offset: i32) -> ReceiptDate {
+        let ahead = if self.is_utc { 0 } else { i64::from(clock_offset) };
+        ReceiptDate { seconds: self.seconds - ahead, is_utc: true }
     }
 
-    /// Blank dates are no dates.
+    /// Reads `YYMMDDhhmm[ss]`, `YYYYMMDDhhmm[ss]`, and the 15 digits and sign of SMPP's own times (SMPP 5.0 section 4.7.23.4),
+    /// with anything between the digits. `None` when it is not a date.
     fn read(raw: &[u8]) -> Option<ReceiptDate> {
-        (!raw.is_empty()).then(|| ReceiptDate { raw: SmallVec::from_slice(raw), seconds: seconds(raw) })
+        let mut digits = SmallVec::<[u8; 16]>::new();
+        digits.extend(raw.iter().filter(|octet| octet.is_ascii_digit()).map(|octet| octet - b'0').take(16));
+        Some(ReceiptDate { seconds: seconds(&digits, raw.last())?, is_utc: digits.len() == 15 })
     }
 }
 
-/// Reads `YYMMDDhhmm[ss]`, `YYYYMMDDhhmm[ss]`, and the 15 digits and sign of SMPP's own times (SMPP 5.0 section 4.7.23.4),
-/// with anything between the digits.
-fn seconds(raw: &[u8]) -> Option<i64> {
-    let mut digits = SmallVec::<[u8; 16]>::new();
-    digits.extend(raw.iter().filter(|octet| octet.is_ascii_digit()).map(|octet| octet - b'0').take(16));
-    let local = |year_digits: usize| clock_face(&digits, year_digits);
+fn seconds(digits: &[u8], sign: Option<&u8>) -> Option<i64> {
+    let local = |year_digits: usize| clock_face(digits, year_digits);
     match digits.len() {
         10 => local(2),
         // Two-digit years first; what then is no date, as month 24, began with a century.
@@ -268,7 +262,7 @@ fn seconds(raw: &[u8]) -> Option<i64> {
         14 => local(4),
         15 => {
             let quarters = i64::from(digits[13]) * 10 + i64::from(digits[14]);
-            let offset = match raw.last() {
+            let offset = match sign {
                 Some(b'+') => quarters * 900,
                 Some(b'-') => -quarters * 900,
                 _ => 0,

@@ -138,7 +138,7 @@ mod tests {
             let read = from_parts(Delivery { esm_class: 4, text: text.as_bytes(), ..Delivery::default() }).unwrap();
             prop_assert_eq!(&read.id[..], b"0A1B2C");
             prop_assert_eq!(read.state, state);
-            prop_assert_eq!(read.done.unwrap().seconds, Some(minutes as i64 * 60));
+            prop_assert_eq!(read.done.unwrap().seconds, minutes as i64 * 60);
         }
     }
 }

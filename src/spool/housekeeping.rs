@@ -9,8 +9,12 @@ use super::record::{self, Epoch, MAX_RECORD};
 use super::recovery::{Found, Scan};
 use super::{Class, Health, Location, Recovered};
 
-/// How much of a spare file one call of [`Spool::maintain`] fills with zeros.
-const ZERO_SLICE: usize = 1 << 20;
+/// Bounds of how much of a spare file one call of [`Spool::maintain`] fills with zeros. The next commit waits for it, so it is not
+/// much; but twice what the last commit wrote, so that the file is ready before it is needed.
+const ZERO_SLICE_MIN: u64 = 64 << 10;
+const ZERO_SLICE_MAX: u64 = 1 << 20;
+/// Octets committed after which the free space is looked at again.
+const LOOK_EVERY: u64 = 4 << 20;
 /// Bounds of what one call of [`Spool::survivors`] scans.
 const SURVIVORS_MIN: usize = 256 << 10;
 const SURVIVORS_MAX: usize = 16 << 20;
@@ -102,7 +106,11 @@ impl<D: Disk> Spool<D> {
     /// # Errors
     /// What the disk said. The log itself is not concerned.
     pub fn maintain(&mut self) -> io::Result<()> {
-        self.refresh();
+        let idle = self.since_look == self.maintained;
+        self.maintained = self.since_look;
+        if idle || self.since_look >= LOOK_EVERY {
+            self.refresh();
+        }
         if self.health == Health::Failed || !self.free.is_empty() {
             return Ok(());
         }
@@ -110,7 +118,8 @@ impl<D: Disk> Spool<D> {
             Some(spare) => spare,
             None => (self.create_file()?, 0),
         };
-        let size = self.settings.segment_size.saturating_sub(zeroed).min(ZERO_SLICE as u64) as usize;
+        let slice = self.stats.last_commit_bytes.saturating_mul(2).clamp(ZERO_SLICE_MIN, ZERO_SLICE_MAX);
+        let size = self.settings.segment_size.saturating_sub(zeroed).min(slice) as usize;
         let written = self.disk.pwrite(&file.file, zeroed, &vec![0; size]).and_then(|()| self.disk.fdatasync(&file.file));
         if let Err(error) = written {
             self.discard(file);

@@ -42,6 +42,9 @@ pub struct Spool<D: Disk> {
     pub(super) cursor: Location,
     pub(super) stats: Stats,
     pub(super) room: Room,
+    /// Octets committed or taken from the disk since its free space was looked at, and how many of them [`Spool::maintain`] has seen.
+    pub(super) since_look: u64,
+    pub(super) maintained: u64,
 }
 
 /// An open segment file.
@@ -194,7 +197,8 @@ impl<D: Disk> Spool<D> {
         self.group.clear();
         self.free_oldest();
         self.stats.last_commit_bytes = bytes;
-        self.refresh();
+        self.since_look += bytes;
+        self.judge_room();
         Ok(bytes)
     }
 
@@ -367,6 +371,7 @@ impl<D: Disk> Spool<D> {
     pub(super) fn create_file(&mut self) -> io::Result<SegmentFile<D::File>> {
         let name = format!("{:06}{SUFFIX}", self.next_file);
         self.next_file += 1;
+        self.since_look += self.settings.segment_size;
         let file = SegmentFile { file: self.disk.create(&name)?, name };
         let ready = self.disk.preallocate(&file.file, self.settings.segment_size).and_then(|()| self.disk.sync_dir(""));
         match ready {
@@ -394,9 +399,15 @@ impl<D: Disk> Spool<D> {
         if let Ok(free_space) = self.disk.free_space() {
             self.stats.free_space = free_space;
         }
+        (self.since_look, self.maintained) = (0, 0);
+        self.judge_room();
+    }
+
+    fn judge_room(&mut self) {
         let size = self.settings.segment_size;
         let crowded = self.accounts.used_bytes(self.limits()) + 2 * size > self.settings.max_size;
-        let disk_full = self.stats.free_space + self.free.len() as u64 * size < self.settings.disk_reserve;
+        let free_space = self.stats.free_space.saturating_add(self.free.len() as u64 * size);
+        let disk_full = free_space < self.settings.disk_reserve;
         self.room = if crowded || disk_full { Room::Full } else { Room::Ok };
     }
 

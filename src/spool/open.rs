@@ -91,6 +91,8 @@ impl<D: Disk> Spool<D> {
             cursor: Location::default(),
             stats: Stats::default(),
             room: Room::Ok,
+            since_look: 0,
+            maintained: 0,
         }
     }
 

@@ -143,7 +143,7 @@ proptest! {
             };
             let concatenation = header.concatenation.or(fields.sar).map(|c| (usize::from(c.total), usize::from(c.sequence)));
             prop_assert_eq!(concatenation, (total > 1).then_some((total, index + 1)));
-            let (read, class) = decode::decode(alphabet, fields.data_coding, &octets, header.length).unwrap();
+            let (read, class) = decode::decode(alphabet, fields.data_coding, octets, header.length).unwrap();
             prop_assert_eq!(class, 0);
             joined += &read.to_text().unwrap();
         }

@@ -37,25 +37,25 @@ fn from_chars(chars: impl Iterator<Item = char> + Clone, expected: usize) -> Bod
 /// Returns the body and the class to keep in `Message::dcs_class`, from which [`data_coding`] is rebuilt towards an operator.
 /// Values the coding does not have are refused, never masked or replaced (3GPP TS 23.038 section 4, SMPP 5.0 section 4.7.7).
 /// GSM 7-bit text of a `gsm7` account, 8-bit data and UCS-2 are scanned, not copied.
-pub fn decode(alphabet: DefaultAlphabet, data_coding: u8, octets: &Bytes, header_octets: usize) -> Result<(Body, u8), TextError> {
+pub fn decode(alphabet: DefaultAlphabet, data_coding: u8, octets: Bytes, header_octets: usize) -> Result<(Body, u8), TextError> {
     let class = data_coding & 0x03;
-    let default = || default_text(alphabet, octets, header_octets);
+    let default = |octets| default_text(alphabet, octets, header_octets);
     match data_coding {
-        0x00 => Ok((default()?, 0)),
-        0x01 => Ok((single_octets(octets, ascii)?, 0)),
+        0x00 => Ok((default(octets)?, 0)),
+        0x01 => Ok((single_octets(&octets, ascii)?, 0)),
         0x02 | 0x04 => Ok((binary(octets), 0)),
-        0x03 => Ok((single_octets(octets, latin1)?, 0)),
-        0x06 => Ok((single_octets(octets, cyrillic)?, 0)),
-        0x07 => Ok((single_octets(octets, hebrew)?, 0)),
+        0x03 => Ok((single_octets(&octets, latin1)?, 0)),
+        0x06 => Ok((single_octets(&octets, cyrillic)?, 0)),
+        0x07 => Ok((single_octets(&octets, hebrew)?, 0)),
         0x08 => Ok((utf16(octets)?, 0)),
-        0x10..=0x13 => Ok((default()?, 0x10 | class)),
+        0x10..=0x13 => Ok((default(octets)?, 0x10 | class)),
         0x14..=0x17 => Ok((binary(octets), 0x10 | class)),
         0x18..=0x1B => Ok((utf16(octets)?, 0x10 | class)),
-        0xC0..=0xDF => Ok((default()?, data_coding)),
+        0xC0..=0xDF => Ok((default(octets)?, data_coding)),
         0xE0..=0xEF => Ok((utf16(octets)?, data_coding)),
         // Bit 2 tells 8-bit data from text; bit 3 is reserved and not looked at.
         0xF0.. if data_coding & 0x04 != 0 => Ok((binary(octets), 0xF0 | class)),
-        0xF0.. => Ok((default()?, 0xF0 | class)),
+        0xF0.. => Ok((default(octets)?, 0xF0 | class)),
         _ => Err(TextError::UnknownCoding(data_coding)),
     }
 }
@@ -80,28 +80,28 @@ pub fn data_coding(alphabet: Alphabet, dcs_class: u8) -> u8 {
     }
 }
 
-fn default_text(alphabet: DefaultAlphabet, octets: &Bytes, header_octets: usize) -> Result<Body, TextError> {
+fn default_text(alphabet: DefaultAlphabet, octets: Bytes, header_octets: usize) -> Result<Body, TextError> {
     match alphabet {
-        DefaultAlphabet::Gsm7 if gsm7::is_valid(octets) => Ok(Body::new(Alphabet::Gsm7, octets.clone())),
+        DefaultAlphabet::Gsm7 if gsm7::is_valid(&octets) => Ok(Body::new(Alphabet::Gsm7, octets)),
         DefaultAlphabet::Gsm7 => {
             let offset = octets.iter().position(|octet| *octet > 0x7F).unwrap_or(0);
             Err(TextError::NotInCoding { offset })
         }
-        DefaultAlphabet::Gsm7Packed => Ok(Body::new(Alphabet::Gsm7, gsm7::unpack(octets, gsm7::fill_bits(header_octets)))),
-        DefaultAlphabet::Latin1 => single_octets(octets, latin1),
-        DefaultAlphabet::Utf8 => std::str::from_utf8(octets)
+        DefaultAlphabet::Gsm7Packed => Ok(Body::new(Alphabet::Gsm7, gsm7::unpack(&octets, gsm7::fill_bits(header_octets)))),
+        DefaultAlphabet::Latin1 => single_octets(&octets, latin1),
+        DefaultAlphabet::Utf8 => std::str::from_utf8(&octets)
             .map(Body::from_text)
             .map_err(|error| TextError::NotInCoding { offset: error.valid_up_to() }),
     }
 }
 
-fn binary(octets: &Bytes) -> Body {
-    Body::new(Alphabet::Octets, octets.clone())
+fn binary(octets: Bytes) -> Body {
+    Body::new(Alphabet::Octets, octets)
 }
 
-fn utf16(octets: &Bytes) -> Result<Body, TextError> {
-    ucs2::check(octets)?;
-    Ok(Body::new(Alphabet::Ucs2, octets.clone()))
+fn utf16(octets: Bytes) -> Result<Body, TextError> {
+    ucs2::check(&octets)?;
+    Ok(Body::new(Alphabet::Ucs2, octets))
 }
 
 fn single_octets(octets: &[u8], table: fn(u8) -> Option<char>) -> Result<Body, TextError> {
@@ -190,14 +190,14 @@ mod tests {
     use proptest::prelude::*;
 
     fn decoded(alphabet: DefaultAlphabet, coding: u8, octets: &[u8]) -> Result<(Alphabet, String, u8), TextError> {
-        let (body, class) = decode(alphabet, coding, &Bytes::copy_from_slice(octets), 0)?;
+        let (body, class) = decode(alphabet, coding, Bytes::copy_from_slice(octets), 0)?;
         Ok((body.alphabet, body.to_text().unwrap_or_default(), class))
     }
 
     #[test]
     fn gsm7_text_is_the_same_memory_not_a_copy() {
         let octets = Bytes::from(gsm7::encode("Hyvää päivää €").unwrap());
-        let (body, class) = decode(Gsm7, 0, &octets, 0).unwrap();
+        let (body, class) = decode(Gsm7, 0, octets.clone(), 0).unwrap();
         assert_eq!(body.octets.as_ptr(), octets.as_ptr());
         assert_eq!((body.to_text().unwrap().as_str(), class), ("Hyvää päivää €", 0));
     }
@@ -247,14 +247,14 @@ mod tests {
     fn packed_text_after_a_header_skips_the_fill_bits() {
         let mut packed = Vec::new();
         gsm7::pack(&gsm7::encode("Moi kaikille").unwrap(), gsm7::fill_bits(6), &mut packed);
-        let (body, _) = decode(Gsm7Packed, 0, &packed.into(), 6).unwrap();
+        let (body, _) = decode(Gsm7Packed, 0, packed.into(), 6).unwrap();
         assert_eq!(body.to_text().unwrap(), "Moi kaikille");
     }
 
     #[test]
     fn class_and_waiting_bits_survive_the_way_through() {
         for coding in (0..=0x08).filter(|c| ![1, 2, 3, 5, 6, 7].contains(c)).chain(0x10..=0x1B).chain(0xC0..=0xF7) {
-            let (body, class) = decode(Gsm7, coding, &Bytes::from_static(b"\x00A"), 0).unwrap();
+            let (body, class) = decode(Gsm7, coding, Bytes::from_static(b"\x00A"), 0).unwrap();
             assert_eq!(data_coding(body.alphabet, class), coding, "{coding:#x}");
         }
     }
@@ -269,7 +269,7 @@ mod tests {
         #[test]
         fn any_octets_in_any_coding_are_decoded_or_refused(coding: u8, octets in proptest::collection::vec(any::<u8>(), 0..300), header in 0usize..20) {
             for alphabet in [Gsm7, Gsm7Packed, Latin1, Utf8] {
-                let _ = decode(alphabet, coding, &Bytes::from(octets.clone()), header);
+                let _ = decode(alphabet, coding, Bytes::from(octets.clone()), header);
             }
         }
 

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::deliver;
+use super::deliver::Delivery;
 use super::login::AccountIndex;
 use crate::accept;
-use crate::gateway::{AccountSettings, AccountState, Gateway, Seat, message_id_text, timers};
+use crate::gateway::{AccountSettings, AccountState, Gateway, Seat, Settings as GatewaySettings, message_id_octets, timers};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
 use crate::link::{self, Link, Stream};
@@ -165,11 +165,14 @@ struct Submitted {
 struct Serving<'a> {
     gateway: &'a Arc<Gateway>,
     link: &'a mut Link<Item<Mail>>,
+    settings: Arc<GatewaySettings>,
     account: Arc<AccountSettings>,
     state: Arc<AccountState>,
     bound: Bound,
     events: Vec<LedgerEvent>,
     submitted: Vec<Submitted>,
+    /// Parts of the messages in `submitted`.
+    parts: u64,
     open_batches: VecDeque<(u64, Vec<Submitted>)>,
     next_ticket: u64,
     done_mail: Vec<LedgerEvent>,
@@ -187,15 +190,20 @@ impl<'a> Serving<'a> {
     fn new(connection: &'a Connection, link: &'a mut Link<Item<Mail>>, account: Arc<AccountSettings>, bound: Bound) -> Self {
         let (reply, acks) = mpsc::channel(OPEN_BATCHES + 1);
         let (ask, answers) = mpsc::channel(account.config.window.max(1));
+        let mut reloads = connection.gateway.reloads();
+        // One may have come while the password was verified.
+        reloads.mark_changed();
         Serving {
             gateway: &connection.gateway,
             link,
+            settings: connection.gateway.settings(),
             state: connection.gateway.account(account.key),
             account,
             receiving: bound.kind.receives(),
             bound,
             events: Vec::new(),
             submitted: Vec::new(),
+            parts: 0,
             open_batches: VecDeque::new(),
             next_ticket: 0,
             done_mail: Vec::new(),
@@ -204,7 +212,7 @@ impl<'a> Serving<'a> {
             answers,
             ask,
             closed: false,
-            reloads: connection.gateway.reloads(),
+            reloads,
         }
     }
 
@@ -252,8 +260,8 @@ impl<'a> Serving<'a> {
 
     /// The configuration has changed: the account's new rules hold from now on; an account that is gone is unbound.
     fn reloaded(&mut self) {
-        let settings = self.gateway.settings();
-        match settings.account(self.account.key) {
+        self.settings = self.gateway.settings();
+        match self.settings.account(self.account.key) {
             Some(account) if account.config.credential == self.account.config.credential => self.account = account.clone(),
             _ => {
                 self.receiving = false;
@@ -268,9 +276,10 @@ impl<'a> Serving<'a> {
             self.reloads.mark_unchanged();
             self.reloaded();
         }
+        let now = link::now();
         while let Some(event) = self.link.session.poll_event() {
             match event {
-                Event::Request(frame) => self.request(&frame),
+                Event::Request(frame) => self.request(&frame, now),
                 Event::Response { token, status, .. } => self.mail_answered(token, status),
                 Event::NoResponse { token, .. } => self.mail_later(token),
                 Event::LateResponse(_) => {}
@@ -292,9 +301,8 @@ impl<'a> Serving<'a> {
 
     // Submissions.
 
-    fn request(&mut self, frame: &Frame) {
+    fn request(&mut self, frame: &Frame, now: Instant) {
         let ticket = frame.ticket();
-        let now = link::now();
         match frame.command_id() {
             CommandId::SubmitSm | CommandId::DataSm => {
                 if let Err(status) = self.submission(frame, now) {
@@ -313,18 +321,17 @@ impl<'a> Serving<'a> {
     fn submission(&mut self, frame: &Frame, now: Instant) -> Result<(), CommandStatus> {
         self.admit(now)?;
         let gateway = self.gateway;
-        let time = gateway.clock.now();
+        let time = gateway.clock.at(now);
         let reference = |source: &[u8], destination: &[u8]| gateway.references.next(source, destination);
         let accepted = accept::accept(frame, &self.account.policy, Some(self.bound.version), time, reference).map_err(|r| r.0)?;
-        let route = gateway.settings().route(&accepted.message);
+        let route = self.settings.route(&accepted.message);
         if route.is_empty() {
             return Err(CommandStatus::EsmeRinvdstadr);
         }
         let id = gateway.ids.next();
         let short_id = accepted.message.short_id;
         let job = Arc::new(Job { id, account: self.account.key, message: accepted.message, route });
-        self.state.accepting(1);
-        self.state.metrics.parts.increment(accepted.parts as u64);
+        self.parts += accepted.parts as u64;
         self.events.push(LedgerEvent::Accept(job));
         self.submitted.push(Submitted { request: frame.ticket(), id, short_id, since: now });
         Ok(())
@@ -336,7 +343,8 @@ impl<'a> Serving<'a> {
         if journal.gate().has_failed() {
             return Err(CommandStatus::EsmeRsyserr);
         }
-        if journal.gate().is_full() || self.state.pending() >= self.account.config.queue {
+        let pending = self.state.pending() + self.submitted.len() as u64;
+        if journal.gate().is_full() || pending >= self.account.config.queue {
             return Err(CommandStatus::EsmeRmsgqful);
         }
         self.state.rate().take(now).map_err(|_| CommandStatus::EsmeRthrottled)
@@ -353,13 +361,19 @@ impl<'a> Serving<'a> {
         if self.events.is_empty() || self.open_batches.len() >= OPEN_BATCHES {
             return;
         }
-        let ticket = self.next_ticket;
+        let (ticket, count) = (self.next_ticket, self.submitted.len() as u64);
+        // Before the journal can say that one of them is final.
+        self.state.accepting(count);
         match journal.submit(Batch { events: std::mem::take(&mut self.events), reply: Some((self.reply.clone(), ticket)) }) {
             Ok(()) => {
                 self.next_ticket += 1;
                 self.open_batches.push_back((ticket, std::mem::take(&mut self.submitted)));
+                self.state.metrics.parts.increment(std::mem::take(&mut self.parts));
             }
-            Err(batch) => self.events = batch.events,
+            Err(batch) => {
+                self.state.finished(count);
+                self.events = batch.events;
+            }
         }
     }
 
@@ -367,25 +381,26 @@ impl<'a> Serving<'a> {
         let Some(at) = self.open_batches.iter().position(|(ticket, _)| *ticket == ack.ticket) else { return };
         let Some((_, submitted)) = self.open_batches.remove(at) else { return };
         let now = link::now();
-        let node = self.gateway.settings().config.node.name.clone();
-        let mut accepted = 0;
+        let node = &self.settings.config.node.name;
+        let (mut accepted, mut refused) = (0, 0);
         for (at, submission) in submitted.into_iter().enumerate() {
             match ack.statuses.get(at).copied().unwrap_or(0) {
                 0 => {
-                    let id = message_id_text(&node, submission.id, submission.short_id);
-                    self.link.session.respond_id(now, submission.request, id.as_bytes());
+                    let id = message_id_octets(node, submission.id, submission.short_id);
+                    self.link.session.respond_id(now, submission.request, &id);
                     self.gateway.submit_metrics.response_seconds.record(now.duration_since(submission.since).as_secs_f64());
                     accepted += 1;
                 }
                 status => {
                     let status = CommandStatus::from(status);
-                    self.state.finished();
+                    refused += 1;
                     self.state.metrics.rejected.increment(name(status), 1);
                     self.link.session.respond(now, submission.request, status);
                 }
             }
         }
         self.state.metrics.accepted.increment(accepted);
+        self.state.finished(refused);
         // Answers made room in the peer's window: what the buffer holds can be handled now.
         self.link.handle_input();
     }
@@ -397,27 +412,28 @@ impl<'a> Serving<'a> {
         if room == 0 {
             return;
         }
-        let now = self.gateway.clock.now();
-        let pulled = self.state.pull_mail(now, room);
+        let pulled = self.state.pull_mail(self.gateway.clock.now(), room);
         if !pulled.load.is_empty() {
             crate::mailbox::load(self.gateway, &self.state, pulled.load);
         }
+        let now = link::now();
         for item in pulled.items {
-            self.deliver_one(item);
+            self.deliver_one(item, now);
         }
     }
 
-    fn deliver_one(&mut self, item: Item<Mail>) {
+    fn deliver_one(&mut self, item: Item<Mail>, now: Instant) {
         let Some(mail) = item.payload.clone() else { return };
         let tlvs = self.bound.version.allows_tlvs();
-        let mut body = bytes::BytesMut::with_capacity(256);
-        if let Err(error) = deliver::body(&mut body, &mail, self.account.config.alphabet, tlvs) {
-            tracing::warn!(account = %self.account.config.system_id, %error, "an MO message cannot be coded for the account");
-            self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Refused });
-            return;
-        }
-        let sent = self.link.session.send(link::now(), CommandId::DeliverSm, item, |out| out.extend_from_slice(&body));
-        if let Err(refused) = sent {
+        let delivery = match Delivery::new(&mail, self.account.config.alphabet) {
+            Ok(delivery) => delivery,
+            Err(error) => {
+                tracing::warn!(account = %self.account.config.system_id, %error, "an MO message cannot be coded for the account");
+                self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Refused });
+                return;
+            }
+        };
+        if let Err(refused) = self.link.session.send(now, CommandId::DeliverSm, item, |out| delivery.write(out, tlvs)) {
             self.state.mailbox(|mailbox| mailbox.put_back(refused.token));
         }
     }

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use super::super::{pool, submit};
-use super::{Active, Token, Traffic};
+use super::{Active, Place, Token, Traffic};
 use crate::ledger::{self, Failure};
 use crate::link;
-use crate::message::{Job, MessageId};
+use crate::message::Job;
 use crate::queue::Item;
 use crate::receipt::State;
 use crate::smpp::CommandId;
@@ -82,9 +82,9 @@ impl Traffic<'_> {
         let Some(job) = &item.payload else { return };
         match self.count(job, item.done) {
             Ok(total) => {
-                let (id, next) = (item.id, first_open(item.done, total));
-                self.active.insert(id, Active { item, total, open: 0, next, setback: None });
-                self.unfinished.push_back(id);
+                let next = first_open(item.done, total);
+                let place = self.active.insert(Active { item, total, open: 0, next, setback: None });
+                self.unfinished.push_back(place);
             }
             Err(error) => {
                 tracing::warn!(operator = %self.context.state.name, %error, "the operator's settings cannot carry a message");
@@ -107,12 +107,12 @@ impl Traffic<'_> {
     /// Sends the open parts of messages already begun, as far as the window goes.
     fn send_unfinished(&mut self, now: Instant) {
         let mut sent = 0;
-        while let Some(id) = self.unfinished.front().copied() {
-            let unsent = self.active.get(&id).is_some_and(|active| active.next < active.total);
+        while let Some(place) = self.unfinished.front().copied() {
+            let unsent = self.active.get_mut(place).is_some_and(|active| active.next < active.total);
             if !unsent {
                 self.unfinished.pop_front();
-                self.settle(id);
-            } else if self.room() == 0 || !self.send_parts(id, now, &mut sent) {
+                self.settle(place);
+            } else if self.room() == 0 || !self.send_parts(place, now, &mut sent) {
                 break;
             }
         }
@@ -122,16 +122,16 @@ impl Traffic<'_> {
     }
 
     /// Sends parts of one message until it has none left or the window is full; false when nothing could be sent.
-    fn send_parts(&mut self, id: MessageId, now: Instant, sent: &mut u32) -> bool {
+    fn send_parts(&mut self, place: Place, now: Instant, sent: &mut u32) -> bool {
         let mut room = self.room();
-        let time = self.context.gateway.clock.now();
+        let time = self.context.gateway.clock.at(now);
         let config = &self.context.settings.config;
-        let Some(active) = self.active.get_mut(&id) else { return false };
-        let Some(job) = active.item.payload.clone() else { return false };
-        let Ok(outgoing) = submit::parts(&job, config) else { return false };
+        let Some(active) = self.active.get_mut(place) else { return false };
+        let Some(job) = &active.item.payload else { return false };
+        let Ok(outgoing) = submit::parts(job, config) else { return false };
         while active.next < active.total && room > 0 {
             let part = active.next;
-            let token = Token { message: id, part };
+            let token = Token { message: place, part };
             let scratch = &mut self.scratch;
             let body = |out: &mut bytes::BytesMut| submit::body(out, &job.message, &outgoing, part.into(), config, time, scratch);
             if self.link.session.send(now, CommandId::SubmitSm, token, body).is_err() {

@@ -1,0 +1,182 @@
+//! What must follow once a group is durable: messages into operator queues, items into mailboxes, figures into the metrics.
+//!
+//! The journal thread does this for hundreds of events at a time, so everything bound for one queue or mailbox is gathered first:
+//! each lock is taken once and each owner woken once per group, not per message.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::Guard;
+
+use super::{AccountState, Gateway, OperatorState, Settings, lock};
+use crate::ledger::{Effect, Note, Waiting};
+use crate::message::{AccountKey, Job, Mail, OperatorKey, Timestamp};
+use crate::queue::Item;
+
+/// A group's consequences on their way; [`Release::finish`] lets them arrive.
+pub(super) struct Release<'a> {
+    gateway: &'a Gateway,
+    settings: Guard<Arc<Settings>>,
+    now: Timestamp,
+    queues: Gathered<OperatorState, (Item<Job>, Timestamp)>,
+    mailboxes: Gathered<AccountState, Arc<Mail>>,
+}
+
+/// What is bound for each owner, by the owner's key.
+struct Gathered<O, T> {
+    owners: Vec<Option<Bound<O, T>>>,
+}
+
+struct Bound<O, T> {
+    owner: Arc<O>,
+    items: Vec<T>,
+    /// Messages that are final now (of accounts).
+    finished: u64,
+}
+
+impl<O, T> Gathered<O, T> {
+    fn new() -> Self {
+        Gathered { owners: Vec::new() }
+    }
+
+    /// The owner with this key; `find` is asked once a group.
+    fn of(&mut self, key: u16, find: impl FnOnce() -> Arc<O>) -> &mut Bound<O, T> {
+        let at = usize::from(key);
+        if self.owners.len() <= at {
+            self.owners.resize_with(at + 1, || None);
+        }
+        self.owners[at].get_or_insert_with(|| Bound { owner: find(), items: Vec::new(), finished: 0 })
+    }
+
+    fn into_bound(self) -> impl Iterator<Item = Bound<O, T>> {
+        self.owners.into_iter().flatten()
+    }
+}
+
+impl<'a> Release<'a> {
+    pub fn new(gateway: &'a Gateway) -> Self {
+        let (settings, now) = (gateway.settings.load(), gateway.clock.now());
+        Release { gateway, settings, now, queues: Gathered::new(), mailboxes: Gathered::new() }
+    }
+
+    fn operator(&mut self, key: OperatorKey) -> &mut Bound<OperatorState, (Item<Job>, Timestamp)> {
+        let gateway = self.gateway;
+        self.queues.of(key.0, || gateway.operator(key))
+    }
+
+    fn account(&mut self, key: AccountKey) -> &mut Bound<AccountState, Arc<Mail>> {
+        let gateway = self.gateway;
+        self.mailboxes.of(key.0, || gateway.account(key))
+    }
+
+    pub fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Queue(waiting) => self.queue(waiting),
+            Effect::Mail { account, mail } => self.account(account).items.push(mail),
+            Effect::Restored { account } => self.account(account).owner.accepting(1),
+            Effect::Finished { account } => self.account(account).finished += 1,
+            Effect::Note(note) => self.note(note),
+        }
+    }
+
+    /// See [`Gateway::queue`].
+    pub fn queue(&mut self, waiting: Waiting) {
+        let chosen = waiting.bound_to.filter(|key| self.is_known(*key)).or_else(|| self.choose(&waiting.job.route));
+        match chosen {
+            Some(key) => {
+                let item = item(&waiting, self.now);
+                self.operator(key).items.push(item);
+            }
+            None => lock(&self.gateway.unrouted).push(waiting),
+        }
+    }
+
+    fn is_known(&self, key: OperatorKey) -> bool {
+        self.settings.operator(key).is_some()
+    }
+
+    fn choose(&mut self, route: &[OperatorKey]) -> Option<OperatorKey> {
+        let up = route.iter().find(|key| self.is_known(**key) && self.operator(**key).owner.is_up()).copied();
+        up.or_else(|| route.iter().find(|key| self.is_known(**key)).copied())
+    }
+
+    /// Lets everything arrive where it is bound for.
+    pub fn finish(self) {
+        for Bound { owner, items, .. } in self.queues.into_bound().filter(|bound| !bound.items.is_empty()) {
+            owner.push_all(items);
+        }
+        for Bound { owner, items, finished } in self.mailboxes.into_bound() {
+            owner.finished(finished);
+            if !items.is_empty() {
+                owner.post(items, self.now);
+            }
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::PartSent { operator, milliseconds } => {
+                let metrics = &self.operator(operator).owner.metrics;
+                metrics.sent.increment(1);
+                metrics.sent_seconds.record(seconds(milliseconds));
+            }
+            Note::PartFailed { operator: Some(operator), state } => {
+                self.operator(operator).owner.metrics.parts_failed.increment(state.word(), 1);
+            }
+            Note::ReceiptMatched { operator, state, milliseconds } => {
+                let metrics = &self.operator(operator).owner.metrics;
+                metrics.receipts_received.increment(state.word(), 1);
+                metrics.receipt_seconds.record(seconds(milliseconds));
+            }
+            Note::MailEnded { account, how } => self.account(account).owner.metrics.mailbox_ended.increment(how.word(), 1),
+            Note::ReceiptRepeated { operator, .. }
+            | Note::ReceiptParked { operator }
+            | Note::ReceiptUnparked { operator }
+            | Note::ReceiptAmbiguous { operator }
+            | Note::ReceiptUnmatched { operator }
+            | Note::ReceiptMissing { operator: Some(operator) }
+            | Note::NoOperatorId { operator } => self.oddity(operator, note),
+            Note::MoReceived => self.gateway.inbound_metrics.received.increment(1),
+            Note::MoUnroutable => self.gateway.inbound_metrics.unroutable.increment(1),
+            Note::MoIncomplete => self.gateway.inbound_metrics.incomplete.increment(1),
+            Note::MoRouted { account } => self.account(account).owner.metrics.mo_routed.increment(1),
+            Note::ReceiptMissing { operator: None } | Note::PartFailed { operator: None, .. } => {}
+        }
+    }
+
+    /// What an operator's receipts and responses should not be like.
+    fn oddity(&mut self, operator: OperatorKey, note: Note) {
+        let metrics = &self.operator(operator).owner.metrics;
+        let counter = match note {
+            Note::ReceiptRepeated { contradicts: true, .. } => &metrics.receipts_contradictory,
+            Note::ReceiptRepeated { .. } => &metrics.receipts_repeated,
+            Note::ReceiptParked { .. } => &metrics.receipts_parked,
+            Note::ReceiptUnparked { .. } => &metrics.receipts_unparked,
+            Note::ReceiptAmbiguous { .. } => &metrics.receipts_ambiguous,
+            Note::ReceiptUnmatched { .. } => &metrics.receipts_unmatched,
+            Note::ReceiptMissing { .. } => &metrics.receipts_missing,
+            Note::NoOperatorId { .. } => &metrics.responses_without_id,
+            _ => return,
+        };
+        counter.increment(1);
+    }
+}
+
+fn seconds(milliseconds: u64) -> f64 {
+    Duration::from_millis(milliseconds).as_secs_f64()
+}
+
+fn item(waiting: &Waiting, now: Timestamp) -> (Item<Job>, Timestamp) {
+    let message = &waiting.job.message;
+    let item = Item {
+        id: waiting.id,
+        account: waiting.account,
+        priority: message.priority,
+        attempts: 0,
+        done: waiting.done,
+        queued_at: now,
+        expires_at: message.expires_at,
+        payload: Some(waiting.job.clone()),
+    };
+    (item, message.not_before)
+}
