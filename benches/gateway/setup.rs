@@ -70,7 +70,7 @@ socket = "control.sock"
 [metrics]
 listen = "127.0.0.1:{}"
 [log]
-level = "warn"
+level = "error"
 format = "text"
 [limits]
 connections_per_address = 4096
