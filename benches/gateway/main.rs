@@ -2,6 +2,7 @@
 //! two of them connected directly. `cargo bench --bench gateway -- --help` tells what can be measured; the tables go to
 //! `benches/RESULTS.md`.
 
+mod criterion;
 mod growth;
 mod latency;
 mod options;
@@ -46,7 +47,7 @@ fn run(options: &Options) -> Outcome<()> {
             Scenario::Receipts | Scenario::NoReceipts | Scenario::Full | Scenario::Long => throughput::run(options, scenario)?,
             Scenario::Binds | Scenario::Prefixes | Scenario::Pending | Scenario::Operators => growth::run(options, scenario)?,
             Scenario::Latency => latency::run(options)?,
-            Scenario::Criterion => {}
+            Scenario::Criterion => criterion::run(options)?,
         }
     }
     Ok(())

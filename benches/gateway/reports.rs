@@ -32,5 +32,5 @@ impl LoadReport {
 pub fn sent_latency(summary: &str) -> Outcome<Option<Quantiles>> {
     let Some(line) = summary.lines().last() else { return Ok(None) };
     let summary: serde_json::Value = serde_json::from_str(line)?;
-    Ok(summary.get("sent_ms").map(|sent| Quantiles::deserialize(sent)).transpose()?.filter(|sent| sent.count > 0))
+    Ok(summary.get("sent_ms").map(Quantiles::deserialize).transpose()?.filter(|sent| sent.count > 0))
 }

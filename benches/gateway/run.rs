@@ -23,15 +23,7 @@ pub struct Work {
 
 impl Work {
     pub fn new(messages: u64, setup: &Setup) -> Work {
-        Work {
-            messages,
-            binds: 8,
-            window: 100,
-            length: 20,
-            receipts: true,
-            rate: None,
-            destinations: setup.destinations(),
-        }
+        Work { messages, binds: 8, window: 100, length: 20, receipts: true, rate: None, destinations: setup.destinations() }
     }
 
     fn arguments(&self, port: u16) -> Vec<String> {

@@ -79,12 +79,7 @@ pub fn run(options: &Options, scenario: Scenario) -> Outcome<()> {
     }
     let calls = syscalls::per_message(options, &setup, &work)?;
     let mut body = table(&case, &ceilings, &gateways, &calls);
-    let _ = write!(
-        body,
-        "\n`{}`; the load: `{}`; load average before: {before}\n",
-        options.command(scenario),
-        work.command()
-    );
+    let _ = write!(body, "\n`{}`; the load: `{}`; load average before: {before}\n", options.command(scenario), work.command());
     publish(options, case.title, &body)
 }
 
