@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use crate::Outcome;
 use crate::options::{Options, Scenario};
 use crate::results::{Table, load_average, publish};
-use crate::run::{Sample, Work, fill, measure, through_gateway, warm_up};
+use crate::run::{Sample, Work, ceiling, measure, run_load, through_gateway, warm_up};
 use crate::setup::{DOWN, Gateway, Operators, Setup};
-use crate::statistics::{Median, figure};
+use crate::statistics::{Median, figure, grouped};
 
 /// Widest bar of a curve.
 const BAR: f64 = 20.0;
@@ -15,7 +15,21 @@ const BAR: f64 = 20.0;
 /// A point of a curve with all its runs.
 struct Point {
     size: u64,
+    ceilings: Vec<Sample>,
     samples: Vec<Sample>,
+}
+
+impl Point {
+    fn new(size: u64) -> Point {
+        Point { size, ceilings: Vec::new(), samples: Vec::new() }
+    }
+
+    fn add(&mut self, ceiling: Sample, sample: Sample) {
+        let (cpu, memory) = (figure(sample.gateway.total()), figure(sample.memory.now));
+        println!("{}: {cpu} us of the gateway's processor time per message, {memory} MiB", self.size);
+        self.ceilings.push(ceiling);
+        self.samples.push(sample);
+    }
 }
 
 pub fn run(options: &Options, scenario: Scenario) -> Outcome<()> {
@@ -49,20 +63,18 @@ fn point(options: &Options, scenario: Scenario, size: u64) -> (Setup, Work) {
         Scenario::Operators => Setup { operators: count, ..Setup::default() },
         _ => Setup::default(),
     };
-    let work = Work::new(options.messages, &setup);
+    let work = Work::new(options, &setup);
     let binds = if scenario == Scenario::Binds { count } else { work.binds };
     (setup, Work { binds, ..work })
 }
 
 /// All points in each round, so that what changes on the machine meanwhile meets them alike.
 fn round_by_round(options: &Options, scenario: Scenario, sizes: &[u64]) -> Outcome<Vec<Point>> {
-    let mut points: Vec<Point> = sizes.iter().map(|&size| Point { size, samples: Vec::new() }).collect();
+    let mut points: Vec<Point> = sizes.iter().copied().map(Point::new).collect();
     for _ in 0..options.rounds {
         for point_of_curve in &mut points {
             let (setup, work) = point(options, scenario, point_of_curve.size);
-            let sample = through_gateway(options, &setup, &work)?;
-            progress(scenario, point_of_curve.size, &sample);
-            point_of_curve.samples.push(sample);
+            point_of_curve.add(ceiling(options, &work)?, through_gateway(options, &setup, &work)?);
         }
     }
     Ok(points)
@@ -78,39 +90,43 @@ fn growing_queue(options: &Options, sizes: &[u64]) -> Outcome<Vec<Point>> {
     for &size in sizes.iter().filter(|size| **size <= options.pending) {
         if size > pending {
             let destinations = vec![format!("{DOWN}0")];
-            fill(options, &Work { messages: size - pending, receipts: false, destinations, ..work.clone() }, &mut gateway)?;
+            let filling = Work { messages: size - pending, receipts: false, stamp: false, destinations, ..work.clone() };
+            run_load(options, &filling, gateway.port)?;
             pending = size;
         }
-        let mut samples = Vec::new();
+        let mut point = Point::new(size);
         for _ in 0..options.rounds {
-            let sample = measure(options, &work, &mut gateway, &operators, pending)?;
-            progress(Scenario::Pending, size, &sample);
-            samples.push(sample);
+            point.add(ceiling(options, &work)?, measure(options, &work, &mut gateway, &operators, pending)?);
         }
-        points.push(Point { size, samples });
+        points.push(point);
     }
     Ok(points)
 }
 
-fn progress(scenario: Scenario, size: u64, sample: &Sample) {
-    let (cpu, memory) = (figure(sample.gateway.total()), figure(sample.memory.now));
-    println!("{scenario:?} {size}: {cpu} us of the gateway's processor time per message, {memory} MiB");
-}
-
 fn table(what: &str, points: &[Point]) -> String {
-    let mut table = Table::new(&[what, "gateway, us of processor time per message", "to the first", "", "per second", "MiB"]);
+    let mut table = Table::new(&[
+        what,
+        "gateway, us of processor time per message",
+        "to the first",
+        "",
+        "finished per second",
+        "share of the ceiling",
+        "MiB",
+    ]);
     let of = |point: &Point, value: fn(&Sample) -> f64| Median::of(point.samples.iter().map(value));
     let cost = |point: &Point| of(point, |s| s.gateway.total());
+    let share = |point: &Point| Median::of(point.samples.iter().zip(&point.ceilings).map(|(s, c)| s.finished / c.finished));
     let highest = points.iter().map(|point| cost(point).middle).fold(f64::MIN_POSITIVE, f64::max);
     let first = points.first().map_or(1.0, |point| cost(point).middle);
     for point in points {
         let bar = "#".repeat((cost(point).middle / highest * BAR).round() as usize);
         table.row([
-            &figure(point.size as f64),
+            &grouped(point.size),
             &cost(point).to_string(),
             &format!("{:.2}", cost(point).middle / first),
             &format!("`{bar:<20}`"),
             &of(point, |s| s.finished).to_string(),
+            &share(point).to_string(),
             &of(point, |s| s.memory.now).to_string(),
         ]);
     }

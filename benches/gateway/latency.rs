@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::Outcome;
 use crate::options::{Options, Scenario};
+use crate::reports::Quantiles;
 use crate::results::{Table, load_average, publish};
-use crate::run::{Sample, Work, through_gateway};
+use crate::run::{Sample, Work, ceiling, through_gateway};
 use crate::setup::Setup;
 use crate::statistics::{Median, figure, quantile};
 
@@ -19,37 +20,39 @@ const FILE: usize = 16 << 20;
 /// The share of the greatest rate at which latency is measured.
 const TENTH: f64 = 0.1;
 
-/// Milliseconds that fdatasync takes after one record was written.
-struct DiskTimes {
-    p50: f64,
-    p99: f64,
-    p999: f64,
+/// The disk, the load and an operator connected directly, and the gateway, one after the other.
+struct Round {
+    disk: Quantiles,
+    direct: Sample,
+    gateway: Sample,
 }
 
 pub fn run(options: &Options) -> Outcome<()> {
     let before = load_average();
     let setup = Setup::default();
-    let fastest = through_gateway(options, &setup, &Work::new(options.messages, &setup))?.finished;
+    let full_speed = Work { stamp: false, ..Work::new(options, &setup) };
+    let fastest = through_gateway(options, &setup, &full_speed)?.finished;
     let rate = fastest * TENTH;
-    let work = Work { rate: Some(rate), ..Work::new((rate * options.seconds as f64) as u64, &setup) };
-    let (mut disks, mut samples) = (Vec::new(), Vec::new());
-    for round in 1..=options.rounds {
+    let messages = (rate * options.seconds as f64) as u64;
+    let work = Work { rate: Some(rate), messages, ..Work::new(options, &setup) };
+    let mut rounds = Vec::new();
+    for number in 1..=options.rounds {
         let half = Duration::from_secs(options.seconds) / 4;
+        let direct = ceiling(options, &work)?;
         let mut times = sync_times(options, half)?;
-        let sample = through_gateway(options, &setup, &work)?;
+        let gateway = through_gateway(options, &setup, &work)?;
         times.extend(sync_times(options, half)?);
-        let disk = quantiles(times);
+        let round = Round { disk: quantiles(times), direct, gateway };
         println!(
-            "latency {round}: response p99 {} ms at {} messages/s; fdatasync p99 {} ms",
-            figure(sample.response.p99),
+            "latency {number}: response p99 {} ms at {} messages/s; fdatasync p99 {} ms",
+            figure(round.gateway.response.p99),
             figure(rate),
-            figure(disk.p99)
+            figure(round.disk.p99)
         );
-        disks.push(disk);
-        samples.push(sample);
+        rounds.push(round);
     }
     let mut body = format!("A tenth of the {} messages/s finished at full speed: {}/s.\n\n", figure(fastest), figure(rate));
-    body.push_str(&table(&disks, &samples));
+    body.push_str(&table(&rounds));
     let _ = write!(
         body,
         "\n`{}`; the load: `{}`; load average before: {before}. The disk is measured right before and right after each run, \
@@ -77,29 +80,26 @@ fn sync_times(options: &Options, time: Duration) -> Outcome<Vec<f64>> {
     Ok(times)
 }
 
-fn quantiles(mut times: Vec<f64>) -> DiskTimes {
+fn quantiles(mut times: Vec<f64>) -> Quantiles {
     times.sort_by(f64::total_cmp);
-    DiskTimes { p50: quantile(&times, 0.5), p99: quantile(&times, 0.99), p999: quantile(&times, 0.999) }
+    let of = |fraction| quantile(&times, fraction);
+    Quantiles { count: times.len() as u64, p50: of(0.5), p99: of(0.99), p999: of(0.999) }
 }
 
-fn table(disks: &[DiskTimes], samples: &[Sample]) -> String {
+fn table(rounds: &[Round]) -> String {
     let mut table = Table::new(&["ms", "p50", "p99", "p99.9", "target"]);
-    let disk = |value: fn(&DiskTimes) -> f64| Median::of(disks.iter().map(value)).to_string();
-    let response = |value: fn(&Sample) -> f64| Median::of(samples.iter().map(value)).to_string();
-    table.row(["fdatasync of the disk", &disk(|d| d.p50), &disk(|d| d.p99), &disk(|d| d.p999), ""]);
-    let accepted = [response(|s| s.response.p50), response(|s| s.response.p99), response(|s| s.response.p999)];
-    table.row(["submit_sm to its response", &accepted[0], &accepted[1], &accepted[2], ""]);
-    if samples.iter().all(|sample| sample.sent.is_some()) {
-        let sent = |value: fn(&crate::reports::Quantiles) -> f64| response_of(samples, value);
-        table.row(["submit_sm to the operator", &sent(|q| q.p50), &sent(|q| q.p99), &sent(|q| q.p999), ""]);
+    let mut row = |name: &str, of: &dyn Fn(&Round) -> Quantiles| {
+        let median = |value: fn(Quantiles) -> f64| Median::of(rounds.iter().map(|round| value(of(round)))).to_string();
+        table.row([name, &median(|q| q.p50), &median(|q| q.p99), &median(|q| q.p999), ""]);
+    };
+    row("fdatasync of the disk", &|round| round.disk);
+    row("submit_sm to its response, directly to the operator", &|round| round.direct.response);
+    row("submit_sm to its response, through the gateway", &|round| round.gateway.response);
+    if rounds.iter().all(|round| round.gateway.sent.is_some()) {
+        row("submit_sm to the operator, through the gateway", &|round| round.gateway.sent.unwrap_or_default());
     }
-    let late = response(|s| s.lateness.p99);
-    table.row(["of that, how late the load itself was", "", &late, "", ""]);
-    let ratio = Median::of(samples.iter().zip(disks).map(|(sample, disk)| sample.response.p99 / disk.p99));
-    table.row(["**response p99 to fdatasync p99**", "", &ratio.to_string(), "", "< 3"]);
+    row("of these, how late the load itself was", &|round| round.gateway.lateness);
+    let ratio = Median::of(rounds.iter().map(|round| round.gateway.response.p99 / round.disk.p99));
+    table.row(["**response to fdatasync**", "", &ratio.to_string(), "", "< 3"]);
     table.to_string()
-}
-
-fn response_of(samples: &[Sample], value: fn(&crate::reports::Quantiles) -> f64) -> String {
-    Median::of(samples.iter().map(|sample| value(&sample.sent.unwrap_or_default()))).to_string()
 }

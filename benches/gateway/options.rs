@@ -13,16 +13,22 @@ pub struct Options {
     /// Runs of each measurement; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     pub rounds: u64,
-    /// Messages of a run through the gateway.
+    /// Messages of a run through the gateway; the ceiling gets five times as many.
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1000..))]
     pub messages: u64,
+    /// Binds of the load.
+    #[arg(long, default_value_t = 8)]
+    pub binds: usize,
+    /// Unanswered submissions per bind.
+    #[arg(long, default_value_t = 100)]
+    pub window: usize,
     /// The longest queue of the growth curve; 10000000 takes some minutes and 2 GB of disk.
     #[arg(long, default_value_t = 1_000_000)]
     pub pending: u64,
     /// Seconds of a latency run.
     #[arg(long, default_value_t = 10)]
     pub seconds: u64,
-    /// Only to see that it works: one short round.
+    /// Only to see that it works: one short round, and no table is written.
     #[arg(long)]
     pub quick: bool,
     /// Where the spools are; on the disk that is to be measured.
@@ -40,6 +46,9 @@ pub struct Options {
     /// Show the tables and write nothing.
     #[arg(long)]
     pub dry: bool,
+    /// Can the load write stamps into the texts, by which the simulated operators know how long they were on their way?
+    #[arg(skip)]
+    pub stamps: bool,
     /// What cargo adds.
     #[arg(long, hide = true)]
     pub bench: bool,
@@ -76,9 +85,12 @@ impl Options {
             options.scenarios = Scenario::value_variants().to_vec();
         }
         if options.quick {
-            (options.rounds, options.messages, options.seconds) = (1, options.messages.min(20_000), 2);
+            (options.dry, options.rounds, options.seconds) = (true, 1, 2);
+            options.messages = options.messages.min(20_000);
             options.pending = options.pending.min(100_000);
         }
+        let help = std::process::Command::new(&options.peers).args(["load", "--help"]).output();
+        options.stamps = help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--stamp"));
         options
     }
 
@@ -86,6 +98,9 @@ impl Options {
     pub fn command(&self, scenario: Scenario) -> String {
         let name = scenario.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
         let mut command = format!("cargo bench --bench gateway -- {name} --rounds {} --messages {}", self.rounds, self.messages);
+        if (self.binds, self.window) != (8, 100) {
+            command.push_str(&format!(" --binds {} --window {}", self.binds, self.window));
+        }
         match scenario {
             Scenario::Pending => command.push_str(&format!(" --pending {}", self.pending)),
             Scenario::Latency => command.push_str(&format!(" --seconds {}", self.seconds)),

@@ -1,5 +1,7 @@
 //! What `smppgw load` and `smppgw simulate` print as JSON: the only place that knows their field names.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::Outcome;
@@ -28,9 +30,22 @@ impl LoadReport {
     }
 }
 
-/// From acceptance to the operator, as the simulated operators saw it; `None` when the summary has none.
+/// From submission to the operator, as the simulated operators saw it by the stamps of `smppgw load --stamp`: of each quantile the
+/// slowest operator's. `None` when there were no stamps.
 pub fn sent_latency(summary: &str) -> Outcome<Option<Quantiles>> {
-    let Some(line) = summary.lines().last() else { return Ok(None) };
-    let summary: serde_json::Value = serde_json::from_str(line)?;
-    Ok(summary.get("sent_ms").map(Quantiles::deserialize).transpose()?.filter(|sent| sent.count > 0))
+    let last = summary.lines().last().unwrap_or("{}");
+    let operators: BTreeMap<String, Operator> = serde_json::from_str(last)?;
+    let stamped = operators.into_values().filter_map(|operator| operator.transit_ms).filter(|transit| transit.count > 0);
+    Ok(stamped.reduce(|a, b| Quantiles {
+        count: a.count + b.count,
+        p50: a.p50.max(b.p50),
+        p99: a.p99.max(b.p99),
+        p999: a.p999.max(b.p999),
+    }))
+}
+
+/// The part of an operator's summary that is used here.
+#[derive(Deserialize)]
+struct Operator {
+    transit_ms: Option<Quantiles>,
 }

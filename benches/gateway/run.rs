@@ -8,6 +8,9 @@ use crate::process::{Cpu, Ended, Memory, Process};
 use crate::reports::{LoadReport, Quantiles, sent_latency};
 use crate::setup::{Gateway, Operators, PASSWORD, SYSTEM_ID, Setup};
 
+/// A ceiling at full speed gets so many times the messages, to last about as long as the gateway: starting costs time too.
+const CEILING_MESSAGES: u64 = 5;
+
 /// What `smppgw load` is told.
 #[derive(Debug, Clone)]
 pub struct Work {
@@ -19,11 +22,22 @@ pub struct Work {
     /// Messages per second; `None` for as fast as the windows allow.
     pub rate: Option<f64>,
     pub destinations: Vec<String>,
+    /// Each text says when it was submitted.
+    pub stamp: bool,
 }
 
 impl Work {
-    pub fn new(messages: u64, setup: &Setup) -> Work {
-        Work { messages, binds: 8, window: 100, length: 20, receipts: true, rate: None, destinations: setup.destinations() }
+    pub fn new(options: &Options, setup: &Setup) -> Work {
+        Work {
+            messages: options.messages,
+            binds: options.binds,
+            window: options.window,
+            length: 20,
+            receipts: true,
+            rate: None,
+            destinations: setup.destinations(),
+            stamp: options.stamps,
+        }
     }
 
     fn arguments(&self, port: u16) -> Vec<String> {
@@ -39,6 +53,9 @@ impl Work {
         );
         if let Some(rate) = self.rate {
             arguments.push_str(&format!(" --rate {rate:.0}"));
+        }
+        if self.stamp {
+            arguments.push_str(" --stamp");
         }
         arguments.split(' ').map(str::to_owned).collect()
     }
@@ -75,12 +92,15 @@ pub struct Sample {
 
 /// Load and operator connected directly.
 pub fn ceiling(options: &Options, work: &Work) -> Outcome<Sample> {
+    let times = if work.rate.is_none() { CEILING_MESSAGES } else { 1 };
+    let work = &Work { messages: work.messages * times, ..work.clone() };
     let operators = Operators::start(options, 1)?;
     let before = operators.process.cpu()?;
     let (started, load) = run_load(options, work, operators.port())?;
     let seconds = started.elapsed().as_secs_f64();
     let ended = operators.stop()?;
-    sample(work, seconds, &load, Cpu::default(), ended.cpu - before, &ended.output)
+    let sample = sample(work, seconds, &load, Cpu::default(), ended.cpu - before)?;
+    Ok(Sample { sent: sent_latency(&ended.output)?, ..sample })
 }
 
 /// A gateway of its own for one run, warmed up by a tenth of the work.
@@ -89,14 +109,13 @@ pub fn through_gateway(options: &Options, setup: &Setup, work: &Work) -> Outcome
     let mut gateway = Gateway::start(options, setup, &operators)?;
     warm_up(options, work, &mut gateway)?;
     let sample = measure(options, work, &mut gateway, &operators, 0)?;
-    gateway.kill();
-    operators.stop()?;
-    Ok(sample)
+    drop(gateway);
+    Ok(Sample { sent: sent_latency(&operators.stop()?.output)?, ..sample })
 }
 
 pub fn warm_up(options: &Options, work: &Work, gateway: &mut Gateway) -> Outcome<()> {
     let messages = (work.messages / 10).max(work.binds as u64);
-    run_load(options, &Work { messages, rate: None, ..work.clone() }, gateway.port)?;
+    run_load(options, &Work { messages, rate: None, stamp: false, ..work.clone() }, gateway.port)?;
     gateway.until_pending(0)
 }
 
@@ -107,13 +126,8 @@ pub fn measure(options: &Options, work: &Work, gateway: &mut Gateway, operators:
     gateway.until_pending(pending)?;
     let seconds = started.elapsed().as_secs_f64();
     let after = (gateway.process.cpu()?, operators.process.cpu()?);
-    let sample = sample(work, seconds, &load, after.0 - before.0, after.1 - before.1, "")?;
+    let sample = sample(work, seconds, &load, after.0 - before.0, after.1 - before.1)?;
     Ok(Sample { memory: gateway.process.memory()?, ..sample })
-}
-
-/// Fills the queue of an operator that is down.
-pub fn fill(options: &Options, work: &Work, gateway: &mut Gateway) -> Outcome<()> {
-    run_load(options, work, gateway.port).map(drop)
 }
 
 pub fn run_load(options: &Options, work: &Work, port: u16) -> Outcome<(Instant, Ended)> {
@@ -122,7 +136,7 @@ pub fn run_load(options: &Options, work: &Work, port: u16) -> Outcome<(Instant, 
     if ended.success { Ok((started, ended)) } else { Err(format!("the load was not taken whole: {}", ended.output).into()) }
 }
 
-fn sample(work: &Work, seconds: f64, load: &Ended, gateway: Cpu, operators: Cpu, simulated: &str) -> Outcome<Sample> {
+fn sample(work: &Work, seconds: f64, load: &Ended, gateway: Cpu, operators: Cpu) -> Outcome<Sample> {
     let report = LoadReport::parse(&load.output)?;
     let per_message = |seconds: f64| seconds * 1e6 / work.messages as f64;
     Ok(Sample {
@@ -134,7 +148,6 @@ fn sample(work: &Work, seconds: f64, load: &Ended, gateway: Cpu, operators: Cpu,
         response: report.response_ms,
         receipt: report.receipt_ms,
         lateness: report.lateness_ms,
-        sent: sent_latency(simulated)?,
-        memory: Memory::default(),
+        ..Sample::default()
     })
 }

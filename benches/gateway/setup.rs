@@ -176,7 +176,7 @@ impl Operators {
     }
 }
 
-/// A gateway that runs, all its binds up.
+/// A gateway that runs, all its binds up. Dropped, it is killed and its spool removed.
 pub struct Gateway {
     pub process: Process,
     pub port: u16,
@@ -196,9 +196,10 @@ impl Gateway {
         Ok(gateway)
     }
 
-    /// Waits until its messages have all become final, but for so many.
+    /// Waits until all but so many messages are final, and every receipt has been taken.
     pub fn until_pending(&mut self, rest: u64) -> Outcome<()> {
-        self.until("the last messages", |stats| stats["pending"].as_u64() <= Some(rest))
+        let done = |stats: &Value| stats["pending"].as_u64() <= Some(rest) && stats["mailbox"].as_u64() == Some(0);
+        self.until("the end of the last messages", done)
     }
 
     /// Waits until what `smppgw ctl stats` says fulfils the condition.
@@ -206,9 +207,6 @@ impl Gateway {
         let socket = self.folder.path().join("control.sock");
         until(what, &mut self.process, || Ok(socket.exists() && ask_stats(&socket).is_ok_and(|stats| condition(&stats))))
     }
-
-    /// Ends it without ceremony: its spool is thrown away.
-    pub fn kill(self) {}
 }
 
 /// Looks again and again until the condition holds; fails when the process ends or takes too long.

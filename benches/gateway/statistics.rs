@@ -39,8 +39,8 @@ impl fmt::Display for Median {
 
 /// Three figures that count.
 pub fn figure(value: f64) -> String {
-    match value.abs() {
-        v if v >= 1000.0 => grouped(value.round() as i64),
+    match value {
+        v if v >= 1000.0 => grouped(value.round() as u64),
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
         v if v >= 1.0 => format!("{value:.2}"),
@@ -48,11 +48,12 @@ pub fn figure(value: f64) -> String {
     }
 }
 
-fn grouped(number: i64) -> String {
+/// A number with its thousands set apart.
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && digit.is_ascii_digit() && (digits.len() - index).is_multiple_of(3) {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

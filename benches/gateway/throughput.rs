@@ -10,9 +10,6 @@ use crate::setup::Setup;
 use crate::statistics::{Median, figure};
 use crate::syscalls;
 
-/// The ceiling is run with so many times the messages, to last about as long as the gateway: starting the load costs it time too.
-const CEILING_MESSAGES: u64 = 5;
-
 /// A scenario with what is to be reached.
 struct Case {
     title: &'static str,
@@ -60,12 +57,11 @@ fn case(scenario: Scenario) -> Case {
 pub fn run(options: &Options, scenario: Scenario) -> Outcome<()> {
     let case = case(scenario);
     let setup = Setup::default();
-    let work = Work { length: case.length, receipts: case.receipts, ..Work::new(options.messages, &setup) };
+    let work = Work { length: case.length, receipts: case.receipts, ..Work::new(options, &setup) };
     let before = load_average();
-    let direct_work = Work { messages: work.messages * CEILING_MESSAGES, ..work.clone() };
     let (mut ceilings, mut gateways) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
-        let direct = ceiling(options, &direct_work)?;
+        let direct = ceiling(options, &work)?;
         let gateway = through_gateway(options, &setup, &work)?;
         println!(
             "{} {round}: ceiling {}/s, gateway {}/s, {} us of the gateway's processor time per message",
@@ -100,14 +96,14 @@ fn table(case: &Case, ceilings: &[Sample], gateways: &[Sample], calls: &str) -> 
         both("receipt p50, ms", &|s| s.receipt.p50, "");
         both("... p99, ms", &|s| s.receipt.p99, "");
     }
+    if gateways.iter().all(|sample| sample.sent.is_some()) {
+        both("submitted to sent p50, ms", &|s| s.sent.unwrap_or_default().p50, "");
+        both("... p99, ms", &|s| s.sent.unwrap_or_default().p99, "");
+        both("... p99.9, ms", &|s| s.sent.unwrap_or_default().p999, "");
+    }
     let mut gateway = |name: &str, value: &dyn Fn(&Sample) -> f64, target: &str| {
         table.row([name, "", &of(gateways, value), target]);
     };
-    if gateways.iter().all(|sample| sample.sent.is_some()) {
-        gateway("accepted to sent p50, ms", &|s| s.sent.unwrap_or_default().p50, "");
-        gateway("... p99, ms", &|s| s.sent.unwrap_or_default().p99, "");
-        gateway("... p99.9, ms", &|s| s.sent.unwrap_or_default().p999, "");
-    }
     gateway("**us of processor time per message: gateway**", &|s| s.gateway.total(), case.cpu_target);
     gateway("... of that in the kernel", &|s| s.gateway.system, "");
     gateway("memory after the run, MiB", &|s| s.memory.now, "");
