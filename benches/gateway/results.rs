@@ -66,7 +66,8 @@ pub fn machine(folder: &Path) -> Outcome<String> {
     table.row(["processor", &field(&processors, "model name")]);
     table.row(["cores", &std::thread::available_parallelism()?.to_string()]);
     table.row(["memory", &format!("{:.1} GiB", memory / 1024.0 / 1024.0)]);
-    table.row(["kernel", &format!("Linux {}", read("/proc/sys/kernel/osrelease").trim())]);
+    let release = read("/proc/sys/kernel/osrelease");
+    table.row(["kernel", &format!("Linux {}", release.trim().split('-').next().unwrap_or_default())]);
     table.row(["file system of the spool", &file_system(folder)?]);
     Ok(table.to_string())
 }
