@@ -2,6 +2,7 @@
 # make test   everything that must hold: format, lints, licences, tests, documentation examples
 # make lint   only the first three
 # make tools  what the tests need: foreign SMPP programs, tshark, promtool, systemd-analyze, strace, cargo-deny
+# make bench  all benchmarks; their tables go to benches/RESULTS.md
 # make fuzz   each fuzz target for FUZZ_SECONDS
 
 FUZZ_SECONDS ?= 60
@@ -9,7 +10,7 @@ FUZZ_SECONDS ?= 60
 # nextest runs each test in a process of its own, and several at once; cargo's own runner serves where it is missing.
 TEST_RUNNER := $(if $(shell command -v cargo-nextest 2>/dev/null),nextest run --no-fail-fast,test --no-fail-fast --lib --bins --tests)
 
-.PHONY: run test lint tools fuzz clean
+.PHONY: run test lint tools bench fuzz clean
 
 run:
 	cargo build --release
@@ -27,6 +28,11 @@ lint: tools
 
 tools:
 	tools/install.sh
+
+# The last one reads what the others have found, and writes the tables.
+bench:
+	cargo bench --bench codec --bench text --bench route --bench spool --bench correlation
+	cargo bench --bench gateway
 
 fuzz:
 	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
