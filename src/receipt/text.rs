@@ -208,7 +208,9 @@ fn first_word(value: &[u8]) -> &[u8] {
 
 /// The field whose name ends at `colon`, and where that name starts: at a word, not before `from`.
 fn name_before(text: &[u8], from: usize, colon: usize) -> Option<(Field, usize)> {
-    NAMES.iter().find_map(|(name, field)| {
+    let last = without_gap(&text[from..colon]).last()?.to_ascii_lowercase();
+    // Few names end alike, so that the last letter rules most of them out.
+    NAMES.iter().filter(|(name, _)| name.last() == Some(&last)).find_map(|(name, field)| {
         let start = name_start(&text[from..colon], name)? + from;
         (start == from || is_separator(text[start - 1])).then_some((*field, start))
     })
@@ -247,9 +249,12 @@ impl ReceiptDate {
     /// Reads `YYMMDDhhmm[ss]`, `YYYYMMDDhhmm[ss]`, and the 15 digits and sign of SMPP's own times (SMPP 5.0 section 4.7.23.4),
     /// with anything between the digits. `None` when it is not a date.
     fn read(raw: &[u8]) -> Option<ReceiptDate> {
-        let mut digits = SmallVec::<[u8; 16]>::new();
-        digits.extend(raw.iter().filter(|octet| octet.is_ascii_digit()).map(|octet| octet - b'0').take(16));
-        Some(ReceiptDate { seconds: seconds(&digits, raw.last())?, is_utc: digits.len() == 15 })
+        let (mut digits, mut count) = ([0; 16], 0);
+        for octet in raw.iter().filter(|octet| octet.is_ascii_digit()).take(digits.len()) {
+            digits[count] = octet - b'0';
+            count += 1;
+        }
+        Some(ReceiptDate { seconds: seconds(&digits[..count], raw.last())?, is_utc: count == 15 })
     }
 }
 
