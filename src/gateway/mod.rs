@@ -23,7 +23,7 @@ pub(crate) use settings::{strictness, timers};
 
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
-use crate::ledger::{Effect, Ids, Note, Rules, Waiting};
+use crate::ledger::{Effect, IdText, Ids, Note, Rules, Waiting};
 use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
 use crate::queue::Item;
@@ -325,7 +325,16 @@ pub(crate) fn monotonic() -> Instant {
 /// The id of a message as applications know it: the node's name and at least eight hexadecimal digits; for SMPP 3.3, whose ids are at
 /// most eight such digits, the last eight only.
 pub fn message_id_text(node: &str, id: MessageId, short: bool) -> String {
-    if short { format!("{:08x}", id.0 & SHORT_ID) } else { format!("{node}{:08x}", id.0) }
+    String::from_utf8_lossy(&message_id_octets(node, id, short)).into_owned()
+}
+
+/// [`message_id_text`] without memory of its own.
+fn message_id_octets(node: &str, id: MessageId, short: bool) -> IdText {
+    let (node, number) = if short { ("", id.0 & SHORT_ID) } else { (node, id.0) };
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(8);
+    let mut text = IdText::from_slice(node.as_bytes());
+    text.extend((0..digits).rev().map(|place| b"0123456789abcdef"[(number >> (4 * place)) as usize & 0xF]));
+    text
 }
 
 /// What an SMPP 3.3 id holds of ours.
