@@ -5,11 +5,15 @@
 //! delay the one-time passwords of another. The payloads of the first messages are in memory; those far back are only an id, and
 //! are asked for in time. Pure: no clock, no lock.
 
+mod blocks;
+mod line;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use line::Line;
 
 use crate::ledger::PartSet;
 use crate::message::{AccountKey, MessageId, Timestamp};
@@ -25,6 +29,9 @@ const SEARCHED: usize = 2_000;
 
 /// Most payloads asked for at a time.
 const LOAD_AT_ONCE: usize = 512;
+
+/// Most messages that a look takes out because they have expired.
+const EXPIRED_AT_ONCE: usize = 50_000;
 
 /// A message that waits, or comes back to wait again.
 #[derive(Debug)]
@@ -60,22 +67,15 @@ pub struct Queue<P> {
     len: usize,
     hot: usize,
     hot_limit: usize,
-    earliest_expiry: Timestamp,
+    /// None of the delayed expires before.
+    delayed_expiry: Timestamp,
 }
 
 #[derive(Debug)]
 struct Lane<P> {
+    /// Accounts with messages, in the order of their turns.
     ring: VecDeque<AccountKey>,
     accounts: HashMap<AccountKey, Line<P>>,
-}
-
-/// One account's messages in one lane.
-#[derive(Debug)]
-struct Line<P> {
-    items: VecDeque<Item<P>>,
-    deficit: u32,
-    /// Messages whose payload was asked for and has not come yet; none of the line is asked for meanwhile.
-    asked: Vec<MessageId>,
 }
 
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl<P> Queue<P> {
             len: 0,
             hot: 0,
             hot_limit,
-            earliest_expiry: Timestamp::NEVER,
+            delayed_expiry: Timestamp::NEVER,
         }
     }
 
@@ -132,16 +132,23 @@ impl<P> Queue<P> {
     }
 
     /// Adds a message behind the others of its account.
-    pub fn push(&mut self, mut item: Item<P>) {
-        if self.hot >= self.hot_limit {
-            item.payload = None;
+    pub fn push(&mut self, item: Item<P>) {
+        self.len += 1;
+        let room = self.hot < self.hot_limit;
+        let line = self.lanes[lane(item.priority)].line(item.account);
+        if room && line.far.is_empty() && item.payload.is_some() {
+            self.hot += 1;
+            line.push_near(item);
+        } else {
+            line.push_far(&item);
         }
-        self.enter(item, false);
     }
 
     /// Takes a message back that could not be sent for no fault of its own: it is the next of its account again.
     pub fn put_back(&mut self, item: Item<P>) {
-        self.enter(item, true);
+        self.len += 1;
+        self.hot += usize::from(item.payload.is_some());
+        self.lanes[lane(item.priority)].line(item.account).put_back(item);
     }
 
     /// Adds a message that must not be sent before `until`.
@@ -149,36 +156,19 @@ impl<P> Queue<P> {
         if self.hot >= self.hot_limit {
             item.payload = None;
         }
-        self.count_in(&item);
+        self.len += 1;
+        self.hot += usize::from(item.payload.is_some());
+        self.delayed_expiry = self.delayed_expiry.min(item.expires_at);
         self.delays += 1;
         self.delayed.push(Reverse(Delayed { until, order: self.delays, item }));
     }
 
-    fn count_in(&mut self, item: &Item<P>) {
-        self.len += 1;
-        self.hot += usize::from(item.payload.is_some());
-        self.earliest_expiry = self.earliest_expiry.min(item.expires_at);
+    fn lines(&self) -> impl Iterator<Item = &Line<P>> {
+        self.lanes.iter().flat_map(|lane| lane.accounts.values())
     }
 
-    fn enter(&mut self, item: Item<P>, front: bool) {
-        self.count_in(&item);
-        self.place(item, front);
-    }
-
-    fn place(&mut self, item: Item<P>, front: bool) {
-        let lane = &mut self.lanes[usize::from(item.priority).min(LANES - 1)];
-        let account = item.account;
-        let ring = &mut lane.ring;
-        let line = lane.accounts.entry(account).or_insert_with(|| {
-            ring.push_back(account);
-            Line::new()
-        });
-        if front {
-            let at = line.items.iter().take_while(|other| other.id < item.id).count();
-            line.items.insert(at, item);
-        } else {
-            line.items.push_back(item);
-        }
+    fn lines_mut(&mut self) -> impl Iterator<Item = &mut Line<P>> {
+        self.lanes.iter_mut().flat_map(|lane| lane.accounts.values_mut())
     }
 
     /// Messages that a pull at `now` could give: all but those whose time has not come. When one of the delayed is due, it counts as
@@ -194,24 +184,22 @@ impl<P> Queue<P> {
 
     /// When the message that has waited longest came, in the order of each account's line.
     pub fn oldest(&self) -> Option<Timestamp> {
-        let fronts = self.lanes.iter().flat_map(|lane| lane.accounts.values()).filter_map(|line| line.items.front());
-        let delayed = self.delayed.iter().map(|Reverse(d)| &d.item);
-        fronts.chain(delayed.take(1)).map(|item| item.queued_at).min()
+        let delayed = self.delayed.iter().map(|Reverse(d)| d.item.queued_at);
+        self.lines().filter_map(Line::oldest).chain(delayed.take(1)).min()
     }
 
     /// Looks for a message everywhere; with it, when its time comes if it must wait for that.
-    pub fn find(&self, id: MessageId) -> Option<(&Item<P>, Option<Timestamp>)> {
-        let lines = self.lanes.iter().flat_map(|lane| lane.accounts.values());
-        let ready = lines.flat_map(|line| &line.items).map(|item| (item, None));
-        let delayed = self.delayed.iter().map(|Reverse(d)| (&d.item, Some(d.until)));
-        ready.chain(delayed).find(|(item, _)| item.id == id)
+    pub fn find(&self, id: MessageId) -> Option<(Item<P>, Option<Timestamp>)> {
+        let ready = self.lines().flat_map(Line::iter).find(|item| item.id == id).map(|item| (item, None));
+        let delayed = || self.delayed.iter().find(|Reverse(d)| d.item.id == id).map(|Reverse(d)| (d.item.clone(), Some(d.until)));
+        ready.or_else(delayed)
     }
 
     /// Takes the next messages, together at most `parts` parts as `cost` counts them (the last may exceed it).
     pub fn pull(&mut self, now: Timestamp, parts: u32, cost: impl Fn(&P) -> u32) -> Pulled<P> {
         while self.next_due().is_some_and(|until| until <= now) {
-            if let Some(Reverse(delayed)) = self.delayed.pop() {
-                self.place(delayed.item, true);
+            if let Some(Reverse(Delayed { item, .. })) = self.delayed.pop() {
+                self.lanes[lane(item.priority)].line(item.account).put_back(item);
             }
         }
         let mut pulled = Pulled { items: Vec::new(), load: Vec::new() };
@@ -232,94 +220,135 @@ impl<P> Queue<P> {
     pub fn fill(&mut self, payloads: Vec<(MessageId, Option<Arc<P>>)>) {
         let mut held: HashMap<MessageId, Option<Arc<P>>> = payloads.into_iter().collect();
         let (mut filled, mut lost) = (0, 0);
-        for line in self.lanes.iter_mut().flat_map(|lane| lane.accounts.values_mut()) {
+        for line in self.lines_mut() {
             if line.asked.first().is_some_and(|first| held.contains_key(first)) {
-                let (f, l) = line.fill(&mut held);
-                (filled, lost) = (filled + f, lost + l);
+                let before = line.hot();
+                lost += line.fill(&mut held);
+                filled += line.hot() - before;
             }
         }
         self.hot += filled;
         self.len -= lost;
+        self.settle();
     }
 
     /// The payloads asked for could not be asked for elsewhere: the next pull asks again.
     pub fn ask_again(&mut self) {
-        for line in self.lanes.iter_mut().flat_map(|lane| lane.accounts.values_mut()) {
-            line.asked.clear();
-        }
+        self.lines_mut().for_each(|line| line.asked.clear());
     }
 
-    /// Takes out what must not be sent any more. Looks at every message, but only when one of them has expired.
+    /// Takes out what must not be sent any more, so many at a time that the others need not wait for it long.
     pub fn expire(&mut self, now: Timestamp) -> Vec<Item<P>> {
-        if self.earliest_expiry > now {
-            return Vec::new();
+        let mut expired = Vec::new();
+        self.lines_mut().for_each(|line| line.expire(now, &mut expired, EXPIRED_AT_ONCE));
+        if self.delayed_expiry <= now {
+            self.take_delayed(&mut expired, |item| item.expires_at <= now);
         }
-        self.take_out(|item| item.expires_at <= now)
+        self.taken(&expired);
+        expired
     }
 
     /// Takes the first `count` out, payload or not, delayed or not.
     pub fn take_oldest(&mut self, count: usize) -> Vec<Item<P>> {
-        let lines = self.lanes.iter().flat_map(|lane| lane.accounts.values());
-        let delayed = self.delayed.iter().map(|Reverse(delayed)| delayed.item.id);
-        let mut ids: Vec<MessageId> = lines.flat_map(|line| &line.items).map(|item| item.id).chain(delayed).collect();
-        let Some(last) = count.min(ids.len()).checked_sub(1) else { return Vec::new() };
-        let (_, last, _) = ids.select_nth_unstable(last);
-        let last = *last;
-        self.take_out(|item| item.id <= last)
+        let mut delayed: Vec<MessageId> = if count == 0 { Vec::new() } else { self.delayed_ids() };
+        delayed.sort_unstable_by(|a, b| b.cmp(a));
+        let (mut taken, mut delayed_taken) = (Vec::new(), HashSet::new());
+        while taken.len() + delayed_taken.len() < count {
+            let first = self.lines_mut().filter(|line| !line.is_empty()).min_by_key(|line| line.first());
+            match (first, delayed.last()) {
+                (Some(line), id) if id.is_none_or(|id| line.first() < Some(*id)) => taken.extend(line.pop_first()),
+                (_, Some(_)) => delayed_taken.extend(delayed.pop()),
+                (_, None) => break,
+            }
+        }
+        if !delayed_taken.is_empty() {
+            self.take_delayed(&mut taken, |item| delayed_taken.contains(&item.id));
+        }
+        self.taken(&taken);
+        taken
+    }
+
+    fn delayed_ids(&self) -> Vec<MessageId> {
+        self.delayed.iter().map(|Reverse(delayed)| delayed.item.id).collect()
     }
 
     /// Takes a message out that is delayed or not far from the front of its line; one far back is not found.
     pub fn remove(&mut self, account: AccountKey, priority: u8, id: MessageId) -> Option<Item<P>> {
+        let mut taken = Vec::new();
         if self.delayed.len() <= SEARCHED && self.delayed.iter().any(|Reverse(delayed)| delayed.item.id == id) {
-            return self.take_out(|item| item.id == id).pop();
+            self.take_delayed(&mut taken, |item| item.id == id);
+        } else {
+            let line = self.lanes[lane(priority)].accounts.get_mut(&account)?;
+            if line.near.iter().take(SEARCHED).any(|item| item.id == id) {
+                line.take_near(&mut taken, &mut |item| item.id == id);
+            }
         }
-        let lane = &mut self.lanes[usize::from(priority).min(LANES - 1)];
-        let line = lane.accounts.get_mut(&account)?;
-        let at = line.items.iter().take(SEARCHED).position(|item| item.id == id)?;
-        let item = line.items.remove(at)?;
-        self.len -= 1;
-        self.hot -= usize::from(item.payload.is_some());
-        Some(item)
+        self.taken(&taken);
+        taken.pop()
     }
 
     /// Takes out every message that `wanted` names.
     pub fn take_out(&mut self, mut wanted: impl FnMut(&Item<P>) -> bool) -> Vec<Item<P>> {
         let mut taken = Vec::new();
+        self.lines_mut().for_each(|line| line.take_out(&mut taken, &mut wanted));
+        self.take_delayed(&mut taken, wanted);
+        self.taken(&taken);
+        taken
+    }
+
+    fn take_delayed(&mut self, taken: &mut Vec<Item<P>>, mut wanted: impl FnMut(&Item<P>) -> bool) {
         let mut earliest = Timestamp::NEVER;
-        let mut keep = |item: &mut Item<P>| {
-            let take = wanted(item);
+        self.delayed.retain(|Reverse(delayed)| {
+            let take = wanted(&delayed.item);
             if take {
-                taken.push(item.clone());
+                taken.push(delayed.item.clone());
             } else {
-                earliest = earliest.min(item.expires_at);
+                earliest = earliest.min(delayed.item.expires_at);
             }
             !take
-        };
-        for lane in &mut self.lanes {
-            for line in lane.accounts.values_mut() {
-                line.items.retain_mut(&mut keep);
-            }
-            lane.accounts.retain(|_, line| !line.items.is_empty());
-            lane.ring.retain(|account| lane.accounts.contains_key(account));
-        }
-        let delayed = std::mem::take(&mut self.delayed).into_vec();
-        self.delayed = delayed.into_iter().filter_map(|Reverse(mut d)| keep(&mut d.item).then_some(Reverse(d))).collect();
-        self.earliest_expiry = earliest;
+        });
+        self.delayed_expiry = earliest;
+    }
+
+    /// Counts what was taken out, and ends the turns of accounts that have nothing left.
+    fn taken(&mut self, taken: &[Item<P>]) {
         self.len -= taken.len();
         self.hot -= taken.iter().filter(|item| item.payload.is_some()).count();
-        taken
+        if !taken.is_empty() {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        for Lane { ring, accounts } in &mut self.lanes {
+            ring.retain(|account| accounts.get(account).is_some_and(|line| !line.is_empty()));
+        }
     }
 }
 
+/// The lane of a priority_flag.
+fn lane(priority: u8) -> usize {
+    usize::from(priority).min(LANES - 1)
+}
+
 impl<P> Lane<P> {
+    /// The line of an account to which a message comes: it has its turn from now on.
+    fn line(&mut self, account: AccountKey) -> &mut Line<P> {
+        let line = self.accounts.entry(account).or_insert_with(|| Line::new(account));
+        if line.is_empty() {
+            self.ring.push_back(account);
+        }
+        line
+    }
+
     fn pull(&mut self, budget: &mut u32, cost: &impl Fn(&P) -> u32, pulled: &mut Pulled<P>) {
         let mut stalled = 0;
         while *budget > 0 && stalled < self.ring.len() {
             let Some(account) = self.ring.pop_front() else { return };
             let Some(line) = self.accounts.get_mut(&account) else { continue };
             let taken = line.pull(budget, cost, pulled);
-            if line.items.is_empty() {
-                self.accounts.remove(&account);
+            if line.is_empty() {
+                line.deficit = 0;
             } else {
                 // An account whose turn was cut short by the budget goes on where it stopped.
                 let unfinished = *budget == 0 && line.deficit > 0;
@@ -327,67 +356,6 @@ impl<P> Lane<P> {
             }
             stalled = if taken { 0 } else { stalled + 1 };
         }
-    }
-}
-
-impl<P> Line<P> {
-    fn new() -> Self {
-        Line { items: VecDeque::new(), deficit: 0, asked: Vec::new() }
-    }
-
-    fn pull(&mut self, budget: &mut u32, cost: &impl Fn(&P) -> u32, pulled: &mut Pulled<P>) -> bool {
-        if self.deficit == 0 {
-            self.deficit = QUANTUM;
-        }
-        let mut taken = false;
-        while *budget > 0 && self.deficit > 0 {
-            let Some(item) = self.items.pop_front_if(|item| item.payload.is_some()) else { break };
-            let parts = item.payload.as_ref().map_or(1, |payload| cost(payload)).max(1);
-            self.deficit = self.deficit.saturating_sub(parts);
-            *budget = budget.saturating_sub(parts);
-            pulled.items.push(item);
-            taken = true;
-        }
-        self.ask(pulled);
-        taken
-    }
-
-    /// Asks for payloads when the messages at the front soon have none.
-    fn ask(&mut self, pulled: &mut Pulled<P>) {
-        if !self.asked.is_empty() {
-            return;
-        }
-        let Some(first_cold) = self.items.iter().take(LOAD_AT_ONCE).position(|item| item.payload.is_none()) else { return };
-        if first_cold < LOAD_AT_ONCE / 2 {
-            let cold = self.items.iter().skip(first_cold).filter(|item| item.payload.is_none()).take(LOAD_AT_ONCE);
-            self.asked = cold.map(|item| item.id).collect();
-            pulled.load.extend(&self.asked);
-        }
-    }
-
-    /// Takes in the payloads it asked for; how many came, and how many messages had to go because theirs cannot be read. Looks no
-    /// further than the last of them: the line may be millions long.
-    fn fill(&mut self, held: &mut HashMap<MessageId, Option<Arc<P>>>) -> (usize, usize) {
-        let mut open = std::mem::take(&mut self.asked).into_iter().filter(|id| held.contains_key(id)).count();
-        let (mut at, mut filled, mut lost) = (0, 0, 0);
-        while open > 0 && at < self.items.len() {
-            let item = &mut self.items[at];
-            match held.remove(&item.id) {
-                Some(Some(payload)) => {
-                    filled += usize::from(item.payload.replace(payload).is_none());
-                    open -= 1;
-                }
-                Some(None) if item.payload.is_none() => {
-                    self.items.remove(at);
-                    (open, lost) = (open - 1, lost + 1);
-                    continue;
-                }
-                Some(None) => open -= 1,
-                None => {}
-            }
-            at += 1;
-        }
-        (filled, lost)
     }
 }
 

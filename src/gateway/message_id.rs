@@ -1,6 +1,6 @@
 //! The id of a message as applications know it.
 
-use smallvec::SmallVec;
+use crate::ledger::IdText;
 
 use crate::message::MessageId;
 
@@ -12,8 +12,8 @@ const DIGITS: u32 = 8;
 
 /// The node's name and at least eight hexadecimal digits; for SMPP 3.3, whose ids are at most eight such digits, the last eight only.
 /// No allocation unless the node has a long name.
-pub fn message_id_octets(node: &str, id: MessageId, short: bool) -> SmallVec<[u8; 40]> {
-    let mut text = SmallVec::new();
+pub fn message_id_octets(node: &str, id: MessageId, short: bool) -> IdText {
+    let mut text = IdText::new();
     let id = if short {
         id.0 & SHORT_ID
     } else {

@@ -9,10 +9,10 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::message_id_text;
+use super::message_id_octets;
 use crate::accept::{Policy, Senders};
 use crate::config::{Account, Config, Fault, Operator};
-use crate::ledger::{Limits, Rules};
+use crate::ledger::{IdText, Limits, Rules};
 use crate::link::tls::{self, ClientSide};
 use crate::message::{AccountKey, Address, Message, MessageId, Names, OperatorKey};
 use crate::receipt::{ReceiptId, ReceiptPolicy};
@@ -138,8 +138,8 @@ impl Rules for Settings {
         self.table.choose(&query).map(|choice| SmallVec::from_slice(choice.operators)).unwrap_or_default()
     }
 
-    fn receipt_policy(&self, account: &str) -> ReceiptPolicy {
-        self.account_named(account).map(|a| a.config.receipts).unwrap_or_default()
+    fn receipt_policy(&self, account: AccountKey) -> ReceiptPolicy {
+        self.account(account).map(|a| a.config.receipts).unwrap_or_default()
     }
 
     fn receipt_id(&self, operator: OperatorKey) -> ReceiptId {
@@ -151,12 +151,12 @@ impl Rules for Settings {
         self.inbound.choose(&number.digits, text).map(|key| self.account_names.name(key.0))
     }
 
-    fn receipt_utc_offset(&self, account: &str) -> i32 {
-        self.account_named(account).map_or(0, |a| a.config.receipt_utc_offset.whole_seconds())
+    fn receipt_utc_offset(&self, account: AccountKey) -> i32 {
+        self.account(account).map_or(0, |a| a.config.receipt_utc_offset.whole_seconds())
     }
 
-    fn message_id_text(&self, id: MessageId, short: bool) -> String {
-        message_id_text(&self.config.node.name, id, short)
+    fn message_id_text(&self, id: MessageId, short: bool) -> IdText {
+        message_id_octets(&self.config.node.name, id, short)
     }
 
     fn limits(&self) -> &Limits {

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use bytes::BufMut;
-use smallvec::SmallVec;
 
 use super::codec::{put_mail, put_message, put_short};
-use super::correlation::{Target, suffix};
+use super::correlation::Target;
 use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Status, Waiting, all_parts};
-use super::index::{Item, Parked, PartState, Pending, What};
-use super::receipt_mail::{Verdict, receipt_mail, three_digits};
-use super::status::MessageStatus;
-use super::{Ledger, Log, Rules, Turn, kind};
+use super::index::{Item, Parked, Pending, What};
+use super::part::{Part, PartState, Parts};
+use super::receipt_mail::{Receipted, Verdict, receipt_mail, three_digits};
+use super::status::Finished;
+use super::{Ledger, Log, Rules, Turn, held, kind};
 use crate::message::{AccountKey, Job, Mail, MessageId, OperatorKey};
 use crate::receipt::{ReceiptPolicy, State};
 use crate::spool::Location;
@@ -35,7 +35,7 @@ impl Ledger {
             }
             Event::Receipt { operator, receipt, source, destination } => {
                 let parked = Parked { operator, receipt, source, destination, since: t.now };
-                self.receipt(parked, t);
+                self.receipt(&parked, t);
                 OK
             }
             Event::Mo(mo) => self.mo(mo, t),
@@ -50,9 +50,9 @@ impl Ledger {
         self.scratch.clear();
         put_message(&mut self.scratch, &job.message);
         let location = t.log.append_full(kind::MESSAGE, job.id, &self.scratch);
-        let pending =
-            Pending { account: job.account, receipt: job.message.receipt, parts: Box::default(), job: Some(job.clone()) };
+        let pending = Pending::new(job.account, &job.message, Parts::None);
         self.index.insert(job.id, Item { location, what: What::Message(pending) });
+        self.index.keep_hot(job.clone());
         t.effects.push(Effect::Queue(Waiting { id: job.id, account: job.account, bound_to: None, done: 0, job }));
         OK
     }
@@ -73,36 +73,37 @@ impl Ledger {
     ) {
         let milliseconds = t.now.0.saturating_sub(job.message.accepted_at.0);
         t.effects.push(Effect::Note(Note::PartSent { operator, milliseconds }));
-        let sent_at = u32::try_from(t.now.0 / 1000).unwrap_or(u32::MAX);
-        let pending = self.index.message_mut(job.id);
-        let awaited_already = pending.as_ref().is_some_and(|p| p.parts.iter().any(|part| part.state == PartState::Sent));
-        let slot = pending.and_then(|pending| pending.part_mut(part, total)).filter(|slot| slot.state == PartState::Waiting);
-        let first = slot.is_some();
-        if let Some(slot) = slot {
-            slot.operator = Some(operator);
-            slot.operator_id = SmallVec::from_slice(&operator_id);
-            slot.sent_at = sent_at;
-            slot.state = PartState::Sent;
-            if self.index.message_mut(job.id).is_some_and(|pending| pending.is_settled()) {
-                return self.finish(job.id, State::Accepted, t);
+        let at = u32::try_from(t.now.0 / 1000).unwrap_or(u32::MAX);
+        let (mut first, mut awaited_already, mut settled) = (false, false, false);
+        if let Some(pending) = self.index.message_mut(job.id) {
+            awaited_already = pending.parts.iter().any(|part| part.awaited_since().is_some());
+            if let Some(slot) = pending.part_mut(part, total).filter(|slot| slot.state == PartState::Waiting) {
+                *slot = Part { state: PartState::Sent { operator, at }, operator_id: operator_id[..].into() };
+                first = true;
+                settled = pending.is_settled();
             }
-            self.log_sent((job.id, part, total), operator, sent_at, &operator_id, t);
+        }
+        if settled {
+            return self.finish(job.id, State::Accepted, t);
+        }
+        if first {
+            self.log_sent((job.id, part, total), operator, at, &operator_id, t);
         }
         if !job.message.receipt.wants_any() {
             return;
         }
         if first && !awaited_already {
-            self.await_receipt(sent_at, job.id);
+            self.awaiting.push(at, job.id);
         }
         let Some(key) = self.stored_key(operator, &operator_id, t.rules) else {
             t.effects.push(Effect::Note(Note::NoOperatorId { operator }));
             return;
         };
-        let destination = suffix(&job.message.destination.digits);
-        self.correlation.insert(key, Target { message: job.id, part, destination });
+        let target = Target { message: job.id, part };
+        self.correlation.insert(key, target);
         if !first {
             // It was sent twice, or its message is closed: a receipt for this id still is one of ours.
-            self.correlation.finish(key, job.id, part);
+            self.correlation.finish(key, target);
         }
         self.unpark(key, t);
     }
@@ -111,14 +112,14 @@ impl Ledger {
         &mut self,
         (id, part, total): (MessageId, u8, u8),
         operator: OperatorKey,
-        sent_at: u32,
+        at: u32,
         operator_id: &[u8],
         t: &mut Turn<'_, impl Log, impl Rules>,
     ) {
         self.scratch.clear();
         self.scratch.put_slice(&[part, total]);
-        self.scratch.put_u32(sent_at);
-        put_short(&mut self.scratch, self.operators.name(operator.0).as_bytes());
+        self.scratch.put_u32(at);
+        put_short(&mut self.scratch, self.operators.name(Some(operator)).as_bytes());
         put_short(&mut self.scratch, operator_id);
         t.log.append_change(kind::SENT, id, &self.scratch);
     }
@@ -141,24 +142,31 @@ impl Ledger {
             let Some(slot) = self.index.message_mut(id).and_then(|pending| pending.part_mut(part, total)) else { return };
             // What an operator has taken after all is its receipt's business.
             if slot.state == PartState::Waiting {
-                slot.operator = operator;
                 t.effects.push(Effect::Note(Note::PartFailed { operator, state: failure.state }));
-                self.part_final(id, part, Verdict { error: error.clone(), ..Verdict::ours(failure.state) }, t);
+                let verdict = Verdict { error: error.clone(), ..Verdict::ours(failure.state) };
+                self.part_final(id, part, operator, verdict, t);
             }
         }
     }
 
-    /// A part has its final state: tell the owner what its policy says, and finish the message when nothing is left open.
-    pub(super) fn part_final(&mut self, id: MessageId, part: u8, verdict: Verdict, t: &mut Turn<'_, impl Log, impl Rules>) {
+    /// A part has its final state: tell the owner what its policy says, and finish the message when nothing is left open. `refused_by`:
+    /// the operator that would not take it, when none has.
+    pub(super) fn part_final(
+        &mut self,
+        id: MessageId,
+        part: u8,
+        refused_by: Option<OperatorKey>,
+        verdict: Verdict,
+        t: &mut Turn<'_, impl Log, impl Rules>,
+    ) {
         let Some(pending) = self.index.message_mut(id) else { return };
         let Some(slot) = pending.parts.get_mut(usize::from(part)) else { return };
-        slot.state = PartState::Final { state: verdict.state, error: verdict.error_number() };
-        let slot_operator = slot.operator;
-        let (request, account, total, operator) = (pending.receipt, pending.account, pending.parts.len(), slot_operator);
+        let operator = slot.operator().or(refused_by);
+        slot.state = PartState::Final { operator, state: verdict.state, error: verdict.error_number() };
+        let (request, total) = (pending.receipt, pending.parts.len());
         let delivered = verdict.state == State::Delivered;
         let all_final = pending.is_settled();
-        let account_name = self.accounts.name(account.0);
-        match t.rules.receipt_policy(&account_name) {
+        match t.rules.receipt_policy(pending.account) {
             ReceiptPolicy::Message if !delivered || all_final => {
                 if request.wants_final(delivered) {
                     self.forward(id, None, verdict, MailClose::Message, t);
@@ -172,9 +180,8 @@ impl Ledger {
             }
             ReceiptPolicy::Part if all_final => self.finish(id, verdict.state, t),
             ReceiptPolicy::Message | ReceiptPolicy::Part => {
-                let operator = operator.map(|key| self.operators.name(key.0)).unwrap_or_default();
                 self.scratch.clear();
-                put_part_final(&mut self.scratch, (part, total), &verdict, &operator);
+                put_part_final(&mut self.scratch, (part, total), &verdict, self.operators.name(operator));
                 t.log.append_change(kind::PART_FINAL, id, &self.scratch);
             }
         }
@@ -189,17 +196,18 @@ impl Ledger {
         close: MailClose,
         t: &mut Turn<'_, impl Log, impl Rules>,
     ) {
-        let Some(message) = self.message(id, t.log) else {
+        let Some(Item { what: What::Message(pending), location }) = self.index.get(id) else { return };
+        let Some(message) = held(self.index.hot(id), *location, t.log) else {
             // Its record is damaged: nobody knows any more who is to be told.
             return if close == MailClose::Message {
                 self.finish(id, verdict.state, t)
             };
         };
-        let Some(pending) = self.index.message_mut(id) else { return };
         let (account, total) = (pending.account, pending.parts.len());
         let closed = part.unwrap_or(0);
-        let operator = pending.parts.get(usize::from(closed)).and_then(|slot| slot.operator);
-        let mail = receipt_mail(self.ids.next(), id, &message, (part, total), &verdict, t);
+        let operator = pending.parts.get(usize::from(closed)).and_then(Part::operator);
+        let receipted = Receipted { id, account, message: &message, part, parts: total };
+        let mail = receipt_mail(self.ids.next(), &receipted, &verdict, &mut self.scratch, t);
         self.scratch.clear();
         match close {
             MailClose::Message => {
@@ -212,10 +220,9 @@ impl Ledger {
                 self.scratch.put_u64(0);
             }
             MailClose::Part => {
-                let operator = operator.map(|key| self.operators.name(key.0)).unwrap_or_default();
                 self.scratch.put_u16(0);
                 self.scratch.put_u64(id.0);
-                put_part_final(&mut self.scratch, (closed, total), &verdict, &operator);
+                put_part_final(&mut self.scratch, (closed, total), &verdict, self.operators.name(operator));
             }
         }
         self.post(account, mail, t);
@@ -241,17 +248,18 @@ impl Ledger {
 
     /// Drops a finished message from memory, keeping a line of history.
     fn forget(&mut self, id: MessageId, state: State, t: &mut Turn<'_, impl Log, impl Rules>) {
+        let job = self.index.take_hot(id);
         let Some(item) = self.index.remove(id) else { return };
         t.log.release(item.location);
         let What::Message(pending) = item.what else { return };
         t.effects.push(Effect::Finished { account: pending.account });
         for (part, sent) in (0u8..).zip(pending.parts.iter()) {
-            let Some(operator) = sent.operator.filter(|_| !sent.operator_id.is_empty()) else { continue };
+            let Some(operator) = sent.operator().filter(|_| !sent.operator_id.is_empty()) else { continue };
             if let Some(key) = self.stored_key(operator, &sent.operator_id, t.rules) {
-                self.correlation.finish(key, id, part);
+                self.correlation.finish(key, Target { message: id, part });
             }
         }
-        self.history.push(MessageStatus::finished(t.now, id, state, pending, &self.accounts, &self.operators));
+        self.history.push(Finished::new(t.now, id, state, pending, job));
     }
 
     /// Writes that a thing other than a message is finished, and forgets it.
@@ -263,8 +271,7 @@ impl Ledger {
     }
 
     fn mail_done(&mut self, id: MessageId, how: MailEnd, t: &mut Turn<'_, impl Log, impl Rules>) {
-        let Some(Item { what: What::Mail { account }, .. }) = self.index.get(id) else { return };
-        let account = *account;
+        let Some(&Item { what: What::Mail { account }, .. }) = self.index.get(id) else { return };
         self.close(id, t);
         t.effects.push(Effect::Note(Note::MailEnded { account, how }));
     }

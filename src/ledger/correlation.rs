@@ -1,29 +1,41 @@
 //! Which message a receipt belongs to: (operator, its id) -> (message, part).
 //!
-//! A key is a 128-bit fingerprint of the operator and one spelling of the id, so that an entry has a fixed small size whatever
-//! operators send. Ids repeat (wrap-around, restarted centres): several messages may stand under one key, and the numbers in the
-//! receipt decide between them. What they cannot decide is reported as ambiguous, never guessed.
+//! A key is a 64-bit fingerprint of the operator and one spelling of the id, so that an entry has a fixed small size whatever
+//! operators send: among ten million entries a stranger's id is taken for one of ours once in 10^12 receipts, and then the numbers
+//! in the receipt still contradict it. Ids repeat (wrap-around, restarted centres): several messages may stand under one key, and
+//! those numbers decide between them. What they cannot decide is reported as ambiguous, never guessed.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash};
 
-use hashbrown::hash_map::Entry;
-use hashbrown::{DefaultHashBuilder, HashMap};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use smallvec::SmallVec;
 
+use super::event::MAX_PARTS;
 use crate::message::{Address, MessageId, OperatorKey};
+
+/// Tables that the entries are spread over, so that each grows in a moment. Not a power of two: at ten million entries, as many
+/// as a gateway is made for, they are then five sixths full, and not half empty because they have just doubled.
+const SHARDS: u64 = 192;
 
 /// Fingerprint of an operator and one spelling of an id it gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key(u64, u64);
+pub struct Key(u64);
 
 /// A part that waits for its receipt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Target {
     pub message: MessageId,
     pub part: u8,
-    /// Last digits of the number it was sent to, see [`suffix`]; 0 when it had too few.
+}
+
+/// What is known of a [`Target`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sight {
+    /// Last digits of the number it was sent to, see [`suffix`]; 0 when it had too few or is no longer known.
     pub destination: u32,
+    /// It has no final state yet.
+    pub waits: bool,
 }
 
 /// What a look-up found.
@@ -35,91 +47,111 @@ pub enum Found {
     Nothing,
 }
 
-/// The map, and the keys of parts that are finished but remembered for a while so that repeated receipts are recognised.
+/// A key and its target in 16 octets: there may be ten million of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    key: Key,
+    /// The message's id, and in the lowest bits the part.
+    place: u64,
+}
+
+/// Bits of a place that hold the part.
+const PART_BITS: u32 = MAX_PARTS.ilog2();
+
+impl Entry {
+    fn new(key: Key, target: Target) -> Self {
+        Entry { key, place: target.message.0 << PART_BITS | u64::from(target.part) & (MAX_PARTS as u64 - 1) }
+    }
+
+    fn target(self) -> Target {
+        Target { message: MessageId(self.place >> PART_BITS), part: (self.place & (MAX_PARTS as u64 - 1)) as u8 }
+    }
+}
+
+/// The entries, and those of parts that are finished but remembered for a while so that repeated receipts are recognised.
 #[derive(Debug)]
 pub struct Correlation {
-    map: HashMap<Key, SmallVec<[Target; 1]>>,
-    finished: VecDeque<(Key, MessageId, u8)>,
+    shards: Box<[HashTable<Entry>]>,
+    finished: VecDeque<Entry>,
     remember: usize,
-    first: DefaultHashBuilder,
-    second: DefaultHashBuilder,
+    hasher: DefaultHashBuilder,
 }
 
 impl Correlation {
     /// `remember`: how many finished parts are kept to recognise repeated receipts.
     pub fn new(remember: usize) -> Self {
         Correlation {
-            map: HashMap::new(),
+            shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
             finished: VecDeque::new(),
             remember,
-            first: DefaultHashBuilder::default(),
-            second: DefaultHashBuilder::default(),
+            hasher: DefaultHashBuilder::default(),
         }
     }
 
     /// The key of `id` in the namespace of `operator`: all its binds share one (interop: receipts come on any of them).
     pub fn key(&self, operator: OperatorKey, id: &(impl Hash + ?Sized)) -> Key {
-        Key(self.first.hash_one((operator, 1u8, id)), self.second.hash_one((operator, 2u8, id)))
+        Key(self.hasher.hash_one((operator, id)))
     }
 
     pub fn insert(&mut self, key: Key, target: Target) {
-        match self.map.entry(key) {
-            Entry::Vacant(slot) => {
-                slot.insert(SmallVec::from_buf([target]));
-            }
-            Entry::Occupied(mut slot) => {
-                if !slot.get().contains(&target) {
-                    slot.get_mut().push(target);
-                }
-            }
+        let entry = Entry::new(key, target);
+        let shard = &mut self.shards[shard(key)];
+        if shard.find(key.0, |other| *other == entry).is_none() {
+            shard.insert_unique(key.0, entry, |entry| entry.key.0);
         }
     }
 
-    /// The part a receipt with these keys means, given the two addresses of its deliver_sm.
+    /// The part a receipt with these keys means, given the two addresses of its deliver_sm and what is known of each part.
     ///
-    /// An address that confirms the number sent to counts more than none that could; a part that `waits` for its receipt more than
+    /// An address that confirms the number sent to counts more than none that could; a part that waits for its receipt more than
     /// one that has its final state, for ids come round again. A receipt whose addresses contradict the number sent to belongs to
     /// somebody else.
-    pub fn find(&self, keys: &[Key], source: &Address, destination: &Address, waits: impl Fn(Target) -> bool) -> Found {
+    pub fn find(&self, keys: &[Key], source: &Address, destination: &Address, look: impl Fn(Target) -> Sight) -> Found {
         let addresses = (suffix(&source.digits), suffix(&destination.digits));
         let mut best: SmallVec<[Target; 2]> = SmallVec::new();
         let mut best_rank = (Fit::Unknown, false);
-        for target in keys.iter().filter_map(|key| self.map.get(key)).flatten() {
-            let Some(fit) = fit(*target, addresses) else { continue };
-            let rank = (fit, waits(*target));
+        for target in keys.iter().flat_map(|key| self.targets(*key)) {
+            let sight = look(target);
+            let Some(fit) = fit(sight.destination, addresses) else { continue };
+            let rank = (fit, sight.waits);
             if best.is_empty() || rank > best_rank {
                 best.clear();
                 best_rank = rank;
             }
-            if rank == best_rank && !best.contains(target) {
-                best.push(*target);
+            if rank == best_rank && !best.contains(&target) {
+                best.push(target);
             }
         }
-        match best[..] {
-            [] => Found::Nothing,
-            [target] => Found::One(target),
-            // All of them have their final state: whichever it is, the receipt is a repeated one.
-            [.., newest] if !best_rank.1 => Found::One(newest),
-            [..] => Found::Ambiguous,
+        match best.iter().max() {
+            None => Found::Nothing,
+            // When all of them have their final state the receipt is a repeated one, whichever it is; the newest may be remembered.
+            Some(newest) if best.len() == 1 || !best_rank.1 => Found::One(*newest),
+            Some(_) => Found::Ambiguous,
         }
+    }
+
+    fn targets(&self, key: Key) -> impl Iterator<Item = Target> {
+        self.shards[shard(key)].iter_hash(key.0).filter(move |entry| entry.key == key).map(|entry| entry.target())
     }
 
     /// The message is final: the key of its part is remembered for a while longer, then forgotten.
     ///
     /// Right after [`insert`](Self::insert) it makes a second id of a part known that long: what was sent again after no response
     /// has two.
-    pub fn finish(&mut self, key: Key, message: MessageId, part: u8) {
-        self.finished.push_back((key, message, part));
+    pub fn finish(&mut self, key: Key, target: Target) {
+        self.finished.push_back(Entry::new(key, target));
         if self.finished.len() > self.remember
-            && let Some((key, message, part)) = self.finished.pop_front()
-            && let Entry::Occupied(mut slot) = self.map.entry(key)
+            && let Some(oldest) = self.finished.pop_front()
+            && let Ok(entry) = self.shards[shard(oldest.key)].find_entry(oldest.key.0, |other| *other == oldest)
         {
-            slot.get_mut().retain(|t| (t.message, t.part) != (message, part));
-            if slot.get().is_empty() {
-                slot.remove();
-            }
+            entry.remove();
         }
     }
+}
+
+/// The tables themselves use the lowest and the highest bits.
+fn shard(key: Key) -> usize {
+    ((key.0 >> 24) % SHARDS) as usize
 }
 
 /// How sure the addresses of a receipt are about a part.
@@ -131,11 +163,11 @@ enum Fit {
 
 /// `None` when the addresses contradict the number sent to. Without a source number there is no contradiction: the destination is
 /// then the sender of the message, as the standard has it, or the recipient where an operator swaps them.
-fn fit(target: Target, (source, destination): (u32, u32)) -> Option<Fit> {
-    if target.destination == 0 {
+fn fit(sent_to: u32, (source, destination): (u32, u32)) -> Option<Fit> {
+    if sent_to == 0 {
         return Some(Fit::Unknown);
     }
-    if target.destination == source || target.destination == destination {
+    if sent_to == source || sent_to == destination {
         return Some(Fit::Confirmed);
     }
     (source == 0).then_some(Fit::Unknown)

@@ -1,14 +1,13 @@
 //! Everything that is pending, by id: what the spool's live records mean.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use smallvec::SmallVec;
-
+use super::by_id::ById;
+use super::correlation::suffix;
 use super::event::{MAX_PARTS, PartSet};
-use crate::message::{AccountKey, Address, Job, MessageId, Mo, OperatorKey, ReceiptRequest, Timestamp};
-use crate::receipt::{Receipt, State};
+use super::part::{Part, PartState, Parts};
+use crate::message::{AccountKey, Address, Job, Message, MessageId, Mo, OperatorKey, ReceiptRequest, Timestamp};
+use crate::receipt::Receipt;
 use crate::spool::Location;
 
 /// A live thing and where its newest full record lies.
@@ -31,41 +30,23 @@ pub(super) enum What {
 pub(super) struct Pending {
     pub account: AccountKey,
     pub receipt: ReceiptRequest,
+    /// Last digits of the number it goes to, see [`suffix`](super::correlation::suffix).
+    pub destination: u32,
     /// Empty until an operator has taken or refused a part.
-    pub parts: Box<[Part]>,
-    /// The payload while it is hot; read back from the spool otherwise.
-    pub job: Option<Arc<Job>>,
-}
-
-/// One part of a message, from the operator's answer on.
-#[derive(Debug, Clone)]
-pub(super) struct Part {
-    pub state: PartState,
-    pub operator: Option<OperatorKey>,
-    /// Seconds since the Unix epoch when the operator took it; 0 before.
-    pub sent_at: u32,
-    pub operator_id: SmallVec<[u8; 16]>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PartState {
-    Waiting,
-    Sent,
-    Final { state: State, error: u16 },
+    pub parts: Parts,
 }
 
 impl Pending {
+    pub fn new(account: AccountKey, message: &Message, parts: Parts) -> Self {
+        Pending { account, receipt: message.receipt, destination: suffix(&message.destination.digits), parts }
+    }
+
     /// Makes room for `total` parts when the first of them is heard of; `None` for a part that is not one of at most [`MAX_PARTS`].
     pub fn part_mut(&mut self, part: u8, total: u8) -> Option<&mut Part> {
         if usize::from(total) > MAX_PARTS {
             return None;
         }
-        if self.parts.len() < usize::from(total) {
-            let mut parts = std::mem::take(&mut self.parts).into_vec();
-            let fresh = Part { state: PartState::Waiting, operator: None, sent_at: 0, operator_id: SmallVec::new() };
-            parts.resize(total.into(), fresh);
-            self.parts = parts.into_boxed_slice();
-        }
+        self.parts.extend_to(total.into());
         self.parts.get_mut(usize::from(part))
     }
 
@@ -74,18 +55,23 @@ impl Pending {
         self.parts.iter().enumerate().filter(|(_, p)| p.state != PartState::Waiting).fold(0, |set, (i, _)| set | 1 << i)
     }
 
+    /// Is there a part that must be sent (again)?
+    pub fn is_to_be_sent(&self) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|part| part.state == PartState::Waiting)
+    }
+
     /// Will nothing more be heard of any part? Where no receipt is asked for, a part that was sent is at its end.
     pub fn is_settled(&self) -> bool {
         self.parts.iter().all(|part| match part.state {
             PartState::Waiting => false,
-            PartState::Sent => !self.receipt.wants_any(),
+            PartState::Sent { .. } => !self.receipt.wants_any(),
             PartState::Final { .. } => true,
         })
     }
 
     /// The operator that has taken a part already: the others must go the same way.
     pub fn bound_to(&self) -> Option<OperatorKey> {
-        self.parts.iter().find(|p| p.state != PartState::Waiting).and_then(|p| p.operator)
+        self.parts.iter().find(|p| p.state != PartState::Waiting).and_then(Part::operator)
     }
 }
 
@@ -99,69 +85,92 @@ pub(super) struct Parked {
     pub since: Timestamp,
 }
 
-/// The map of live things, and the payloads kept hot: the newest ones, first in, first out.
+/// The map of live things, and the payloads kept hot.
 #[derive(Debug)]
 pub(super) struct Index {
-    items: HashMap<MessageId, Item>,
-    hot: VecDeque<MessageId>,
-    hot_limit: usize,
+    items: ById<Item>,
+    /// The payload of a message stands where its id says, until it is finished or a newer one stands there.
+    hot: Vec<Option<Arc<Job>>>,
     messages: usize,
 }
 
 impl Index {
-    pub fn new(hot_limit: usize) -> Self {
-        Index { items: HashMap::new(), hot: VecDeque::new(), hot_limit, messages: 0 }
+    /// `hot`: how many of the newest ids have their payload in memory.
+    pub fn new(hot: usize) -> Self {
+        Index { items: ById::new(), hot: vec![None; hot], messages: 0 }
     }
 
     pub fn insert(&mut self, id: MessageId, item: Item) -> Option<Item> {
-        if let What::Message(pending) = &item.what {
-            self.messages += 1;
-            if pending.job.is_some() {
-                self.keep_hot(id);
-            }
-        }
+        self.messages += usize::from(matches!(&item.what, What::Message(_)));
         let old = self.items.insert(id, item);
         self.messages -= usize::from(matches!(&old, Some(Item { what: What::Message(_), .. })));
         old
     }
 
-    fn keep_hot(&mut self, id: MessageId) {
-        self.hot.push_back(id);
-        if self.hot.len() > self.hot_limit
-            && let Some(oldest) = self.hot.pop_front()
-            && let Some(Item { what: What::Message(pending), .. }) = self.items.get_mut(&oldest)
-        {
-            pending.job = None;
+    /// Keeps the payload of a message in memory for a while.
+    pub fn keep_hot(&mut self, job: Arc<Job>) {
+        if let Some(place) = self.hot_place(job.id) {
+            *place = Some(job);
         }
     }
 
+    fn hot_place(&mut self, id: MessageId) -> Option<&mut Option<Arc<Job>>> {
+        let at = id.0.checked_rem(self.hot.len() as u64)?;
+        self.hot.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// The payload of a message, if it is in memory.
+    pub fn hot(&self, id: MessageId) -> Option<&Arc<Job>> {
+        let at = id.0.checked_rem(self.hot.len() as u64)?;
+        self.hot.get(usize::try_from(at).ok()?)?.as_ref().filter(|job| job.id == id)
+    }
+
+    /// Takes the payload of a message out of memory.
+    pub fn take_hot(&mut self, id: MessageId) -> Option<Arc<Job>> {
+        self.hot_place(id)?.take_if(|job| job.id == id)
+    }
+
     pub fn get(&self, id: MessageId) -> Option<&Item> {
-        self.items.get(&id)
+        self.items.get(id)
     }
 
     pub fn get_mut(&mut self, id: MessageId) -> Option<&mut Item> {
-        self.items.get_mut(&id)
+        self.items.get_mut(id)
     }
 
     pub fn message_mut(&mut self, id: MessageId) -> Option<&mut Pending> {
-        match self.items.get_mut(&id) {
+        match self.items.get_mut(id) {
             Some(Item { what: What::Message(pending), .. }) => Some(pending),
             _ => None,
         }
     }
 
     pub fn remove(&mut self, id: MessageId) -> Option<Item> {
-        let item = self.items.remove(&id);
-        self.messages -= usize::from(matches!(&item, Some(Item { what: What::Message(_), .. })));
+        let item = self.items.remove(id);
+        if let Some(Item { what: What::Message(_), .. }) = &item {
+            self.messages -= 1;
+            self.take_hot(id);
+        }
         item
     }
 
     pub fn contains(&self, id: MessageId) -> bool {
-        self.items.contains_key(&id)
+        self.items.contains(id)
     }
 
+    /// Everything, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (MessageId, &Item)> {
-        self.items.iter().map(|(id, item)| (*id, item))
+        self.items.iter()
+    }
+
+    /// Groups of neighbouring ids, in order; for [`ids_of`](Self::ids_of).
+    pub fn pages(&self) -> Vec<u64> {
+        self.items.pages()
+    }
+
+    /// The ids of a group now, in order.
+    pub fn ids_of(&self, page: u64) -> impl Iterator<Item = MessageId> + use<> {
+        self.items.ids_of(page)
     }
 
     /// Every live thing.

@@ -8,12 +8,16 @@
 //! No locks, no clock, no I/O: the spool is reached through [`Log`], the configuration through [`Rules`].
 
 mod apply;
+mod awaiting;
+mod by_id;
 mod codec;
 mod correlation;
 mod event;
 mod index;
+mod known;
 mod mo;
 mod parking;
+mod part;
 mod receipt_mail;
 mod receipts;
 mod restore;
@@ -35,11 +39,13 @@ pub use restore::Restored;
 use status::History;
 pub use status::{MessageStatus, PartStatus, UnmatchedReceipt};
 
-use crate::message::{Address, Mail, Message, MessageId, Names, OperatorKey, Timestamp};
+use crate::message::{AccountKey, Address, Job, Mail, Message, MessageId, Names, OperatorKey, Timestamp};
 use crate::receipt::{ReceiptId, ReceiptPolicy};
 use crate::spool::Location;
+use awaiting::Awaiting;
 use correlation::Correlation;
-use index::Index;
+use index::{Index, Pending, What};
+use known::KnownNames;
 use mo::Reassembly;
 use parking::Parking;
 
@@ -87,19 +93,22 @@ pub struct Turn<'a, L, R> {
     pub effects: &'a mut Vec<Effect>,
 }
 
+/// An id of ours as applications know it.
+pub type IdText = SmallVec<[u8; 32]>;
+
 /// What the ledger needs to know of the configuration in force.
 pub trait Rules {
     /// Operators that may carry the message, in order of preference.
     fn route(&self, message: &Message) -> SmallVec<[OperatorKey; 4]>;
-    fn receipt_policy(&self, account: &str) -> ReceiptPolicy;
+    fn receipt_policy(&self, account: AccountKey) -> ReceiptPolicy;
     /// How this operator's receipts write the id its responses gave.
     fn receipt_id(&self, operator: OperatorKey) -> ReceiptId;
     /// The account an MO message belongs to, by its number and first word.
     fn inbound(&self, number: &Address, text: &str) -> Option<Arc<str>>;
     /// Seconds the dates are ahead of UTC in an account's receipts.
-    fn receipt_utc_offset(&self, account: &str) -> i32;
+    fn receipt_utc_offset(&self, account: AccountKey) -> i32;
     /// The id as the application knows it.
-    fn message_id_text(&self, id: MessageId, short: bool) -> String;
+    fn message_id_text(&self, id: MessageId, short: bool) -> IdText;
     fn limits(&self) -> &Limits;
 }
 
@@ -149,16 +158,15 @@ pub struct Ledger {
     parking: Parking,
     /// Receipts found parked at start: a torn write may have left out that they had found their owner.
     recheck: Vec<MessageId>,
-    /// Messages with parts that wait for a receipt, by the second one of them was sent. Entries of finished messages stay until
-    /// their time, or until there are more than `awaiting_limit`.
-    awaiting: VecDeque<(u32, MessageId)>,
-    awaiting_limit: usize,
+    /// Messages with parts that wait for a receipt, by the second the first of them was sent.
+    awaiting: Awaiting,
     reassembly: Reassembly,
     history: History,
     unmatched: VecDeque<UnmatchedReceipt>,
     ids: Ids,
     accounts: Arc<Names>,
-    operators: Arc<Names>,
+    operators: KnownNames,
+    /// Records are written here first.
     scratch: Vec<u8>,
 }
 
@@ -169,21 +177,20 @@ const UNMATCHED_KEPT: usize = 1_000;
 const EXPIRIES_PER_TICK: usize = 10_000;
 
 impl Ledger {
-    /// An empty ledger. `hot`: messages whose payload stays in memory; `history`: finished messages kept for look-up.
+    /// An empty ledger. `hot`: of so many of the newest ids the payload stays in memory; `history`: finished messages kept for look-up.
     pub fn new(ids: Ids, accounts: Arc<Names>, operators: Arc<Names>, hot: usize, history: usize) -> Self {
         Ledger {
             index: Index::new(hot),
             correlation: Correlation::new(history),
             parking: Parking::default(),
             recheck: Vec::new(),
-            awaiting: VecDeque::new(),
-            awaiting_limit: EXPIRIES_PER_TICK,
+            awaiting: Awaiting::default(),
             reassembly: Reassembly::default(),
             history: History::new(history),
             unmatched: VecDeque::new(),
             ids,
             accounts,
-            operators,
+            operators: KnownNames::new(operators),
             scratch: Vec::new(),
         }
     }
@@ -209,33 +216,53 @@ impl Ledger {
     }
 
     /// The message behind a live id, from memory or the spool.
-    fn message(&self, id: MessageId, log: &mut impl Log) -> Option<Message> {
+    fn message(&self, id: MessageId, log: &mut impl Log) -> Option<Held> {
         let item = self.index.get(id)?;
-        let index::What::Message(pending) = &item.what else { return None };
-        match &pending.job {
-            Some(job) => Some(job.message.clone()),
-            None => codec::message(&mut codec::Reader(log.read(item.location)?.1)).ok(),
-        }
+        let What::Message(_) = item.what else { return None };
+        held(self.index.hot(id), item.location, log)
     }
 
     /// Reads mailbox items and messages back that had been dropped from memory; what cannot be read is left out.
     pub fn mail(&self, id: MessageId, log: &mut impl Log) -> Option<Arc<Mail>> {
         let item = self.index.get(id)?;
-        let index::What::Mail { .. } = item.what else { return None };
+        let What::Mail { .. } = item.what else { return None };
         let mut reader = codec::Reader(log.read(item.location)?.1);
         restore::skip_mail_header(&mut reader).ok()?;
         codec::mail(id, &mut reader).ok().map(Arc::new)
     }
 
     /// The message as the binds need it, read back from the spool when its payload was dropped from memory.
-    pub fn job(&self, id: MessageId, log: &mut impl Log, rules: &impl Rules) -> Option<Arc<crate::message::Job>> {
-        let item = self.index.get(id)?;
-        let index::What::Message(pending) = &item.what else { return None };
-        if let Some(job) = &pending.job {
-            return Some(job.clone());
+    pub fn job(&self, id: MessageId, log: &mut impl Log, rules: &impl Rules) -> Option<Arc<Job>> {
+        match self.message(id, log)? {
+            Held::Hot(job) => Some(job),
+            Held::Cold(message) => {
+                let What::Message(Pending { account, .. }) = self.index.get(id)?.what else { return None };
+                let route = rules.route(&message);
+                Some(Arc::new(Job { id, account, message: *message, route }))
+            }
         }
-        let message = codec::message(&mut codec::Reader(log.read(item.location)?.1)).ok()?;
-        let route = rules.route(&message);
-        Some(Arc::new(crate::message::Job { id, account: pending.account, message, route }))
+    }
+}
+
+/// A pending message that can be read now.
+enum Held {
+    Hot(Arc<Job>),
+    Cold(Box<Message>),
+}
+
+impl std::ops::Deref for Held {
+    type Target = Message;
+    fn deref(&self) -> &Message {
+        match self {
+            Held::Hot(job) => &job.message,
+            Held::Cold(message) => message,
+        }
+    }
+}
+
+fn held(hot: Option<&Arc<Job>>, location: Location, log: &mut impl Log) -> Option<Held> {
+    match hot {
+        Some(job) => Some(Held::Hot(job.clone())),
+        None => codec::message(&mut codec::Reader(log.read(location)?.1)).ok().map(|message| Held::Cold(Box::new(message))),
     }
 }

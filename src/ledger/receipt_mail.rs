@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::{Log, Rules, Turn};
-use crate::message::{Address, Mail, MailKind, Message, MessageId, Timestamp};
+use crate::message::{AccountKey, Mail, MailKind, Message, MessageId, Timestamp};
 use crate::receipt::{self, State};
 use crate::smpp::{TlvTag, Tlvs, tlv};
 use crate::text::{Alphabet, Body};
@@ -21,6 +21,9 @@ pub(super) struct Verdict {
     /// When the operator says it happened, in UTC.
     pub done: Option<Timestamp>,
 }
+
+/// Room for the text and the TLVs of most receipts; longer ones take memory of their own.
+const USUAL_OCTETS: usize = 184;
 
 /// How far an operator's clock may be off before its dates are not believed.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(86_400);
@@ -43,38 +46,51 @@ impl Verdict {
     }
 }
 
+/// What a receipt is about.
+#[derive(Debug)]
+pub(super) struct Receipted<'a> {
+    pub id: MessageId,
+    pub account: AccountKey,
+    pub message: &'a Message,
+    /// `None` for the whole message.
+    pub part: Option<u8>,
+    pub parts: usize,
+}
+
 /// The receipt an application gets: the addresses of its message swapped, the classic text, and the TLVs (SMPP 3.4 appendix B).
 pub(super) fn receipt_mail(
     id: MessageId,
-    message_id: MessageId,
-    message: &Message,
-    (part, parts): (Option<u8>, usize),
+    about: &Receipted<'_>,
     verdict: &Verdict,
+    scratch: &mut Vec<u8>,
     t: &Turn<'_, impl Log, impl Rules>,
 ) -> Mail {
-    let text_id = t.rules.message_id_text(message_id, message.short_id);
+    let message = about.message;
+    let text_id = t.rules.message_id_text(about.id, message.short_id);
     let delivered = u16::from(verdict.state == State::Delivered);
-    let parts = u16::try_from(part.map_or(parts, |_| 1)).unwrap_or(u16::MAX);
-    let mut text = BytesMut::with_capacity(128);
+    let parts = u16::try_from(about.part.map_or(about.parts, |_| 1)).unwrap_or(u16::MAX);
     let said = receipt::write::ReceiptText {
-        id: text_id.as_bytes(),
+        id: &text_id,
         submitted_parts: parts,
         delivered_parts: parts * delivered,
         submitted: message.accepted_at,
         done: verdict.done_at(message.accepted_at, t.now),
-        utc_offset: t.rules.receipt_utc_offset(&message.account),
+        utc_offset: t.rules.receipt_utc_offset(about.account),
         state: verdict.state,
         error: &verdict.error,
         text: &[],
     };
-    receipt::write::write(&said, &mut text);
-    let tlvs = receipt_tlvs(&text_id, message, part, verdict);
-    let source: Address = message.submitted_destination.as_ref().unwrap_or(&message.destination).clone();
+    scratch.clear();
+    receipt::write::write(&said, scratch);
+    let text = scratch.len();
+    put_receipt_tlvs(scratch, &text_id, about, verdict);
+    // Text and TLVs in one allocation.
+    let octets = Bytes::from_owner(SmallVec::<[u8; USUAL_OCTETS]>::from_slice(scratch));
     Mail {
         id,
-        kind: MailKind::Receipt { message: message_id, state: verdict.state },
+        kind: MailKind::Receipt { message: about.id, state: verdict.state },
         account: message.account.clone(),
-        source,
+        source: message.submitted_destination.as_ref().unwrap_or(&message.destination).clone(),
         destination: message.source.clone(),
         esm_class: if verdict.state.is_final() { 0x04 } else { 0x20 },
         protocol_id: 0,
@@ -83,8 +99,8 @@ pub(super) fn receipt_mail(
         expires_at: t.now.plus(t.rules.limits().mail_time_to_live),
         concatenation: None,
         udh: Bytes::new(),
-        body: Body { alphabet: Alphabet::Gsm7, octets: text.freeze() },
-        tlvs,
+        body: Body { alphabet: Alphabet::Gsm7, octets: octets.slice(..text) },
+        tlvs: octets.slice(text..),
     }
 }
 
@@ -101,18 +117,16 @@ pub(super) fn three_digits(error: u16) -> SmallVec<[u8; 8]> {
 }
 
 /// The standard form of the receipt (SMPP 5.0 section 4.3.5.1), and the application's own reference given back.
-fn receipt_tlvs(id: &str, message: &Message, part: Option<u8>, verdict: &Verdict) -> Bytes {
-    let mut out = BytesMut::with_capacity(id.len() + 24);
-    tlv::put_string(&mut out, TlvTag::ReceiptedMessageId, id.as_bytes());
-    tlv::put(&mut out, TlvTag::MessageState, &[verdict.state.number()]);
+fn put_receipt_tlvs(out: &mut Vec<u8>, id: &[u8], about: &Receipted<'_>, verdict: &Verdict) {
+    tlv::put_string(out, TlvTag::ReceiptedMessageId, id);
+    tlv::put(out, TlvTag::MessageState, &[verdict.state.number()]);
     if let Some(code) = verdict.network_error_code {
-        tlv::put(&mut out, TlvTag::NetworkErrorCode, &code);
+        tlv::put(out, TlvTag::NetworkErrorCode, &code);
     }
-    if let Some(reference) = Tlvs::encoded(&message.tlvs).user_message_reference() {
-        tlv::put(&mut out, TlvTag::UserMessageReference, &reference.to_be_bytes());
+    if let Some(reference) = Tlvs::encoded(&about.message.tlvs).user_message_reference() {
+        tlv::put(out, TlvTag::UserMessageReference, &reference.to_be_bytes());
     }
-    if let Some(part) = part {
-        tlv::put(&mut out, TlvTag::SarSegmentSeqnum, &[part.saturating_add(1)]);
+    if let Some(part) = about.part {
+        tlv::put(out, TlvTag::SarSegmentSeqnum, &[part.saturating_add(1)]);
     }
-    out.freeze()
 }

@@ -3,9 +3,10 @@
 use smallvec::SmallVec;
 
 use super::apply::MailClose;
-use super::correlation::{Found, Key, Target};
+use super::correlation::{Correlation, Found, Key, Sight, Target};
 use super::event::{Effect, Note};
-use super::index::{Item, Parked, PartState, Pending, What};
+use super::index::{Item, Parked, Pending, What};
+use super::part::{Part, PartState};
 use super::receipt_mail::Verdict;
 use super::status::UnmatchedReceipt;
 use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, UNMATCHED_KEPT, kind};
@@ -15,53 +16,63 @@ use crate::receipt::{self, Receipt, State};
 impl Ledger {
     /// The key under which a receipt for the id of a response will come.
     pub(super) fn stored_key(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> Option<Key> {
-        receipt::id::stored_key(rules.receipt_id(operator), id).map(|key| self.correlation.key(operator, &key))
+        stored_key(&self.correlation, operator, id, rules)
     }
 
     /// Keys to try, in order, for the id of a receipt.
     fn sought_keys(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> SmallVec<[Key; 2]> {
         let keys = receipt::id::sought_keys(rules.receipt_id(operator), id);
-        keys.iter().map(|key| self.correlation.key(operator, key)).collect()
+        keys.map(|key| self.correlation.key(operator, &key)).collect()
     }
 
     fn owner(&self, keys: &[Key], received: &Parked) -> Found {
-        self.correlation.find(keys, &received.source, &received.destination, |target| self.waits_for_receipt(target))
+        self.correlation.find(keys, &received.source, &received.destination, |target| self.sight(target))
     }
 
-    fn waits_for_receipt(&self, target: Target) -> bool {
+    fn sight(&self, target: Target) -> Sight {
         match self.index.get(target.message).map(|item| &item.what) {
             Some(What::Message(pending)) => {
-                pending.parts.get(usize::from(target.part)).is_some_and(|part| part.state == PartState::Sent)
+                let part = pending.parts.get(usize::from(target.part));
+                let waits = part.is_some_and(|part| part.awaited_since().is_some());
+                Sight { destination: pending.destination, waits }
             }
-            _ => false,
+            _ => {
+                let destination = self.history.get(target.message).map_or(0, |past| past.destination);
+                Sight { destination, waits: false }
+            }
         }
     }
 
-    pub(super) fn receipt(&mut self, received: Parked, t: &mut Turn<'_, impl Log, impl Rules>) {
+    pub(super) fn receipt(&mut self, received: &Parked, t: &mut Turn<'_, impl Log, impl Rules>) {
         let operator = received.operator;
         let keys = self.sought_keys(operator, &received.receipt.id, t.rules);
         if keys.is_empty() {
             // Nothing will ever be found by no id.
-            return self.unmatched_receipt(&received, t);
+            return self.unmatched_receipt(received, t);
         }
-        match self.owner(&keys, &received) {
+        match self.owner(&keys, received) {
             Found::One(target) => return self.matched(target, operator, &received.receipt, t),
             Found::Ambiguous => t.effects.push(Effect::Note(Note::ReceiptAmbiguous { operator })),
             Found::Nothing => {}
         }
-        self.park(received, &keys, t);
+        self.park(received.clone(), &keys, t);
     }
 
     fn matched(&mut self, target: Target, operator: OperatorKey, receipt: &Receipt, t: &mut Turn<'_, impl Log, impl Rules>) {
         let (id, part) = (target.message, usize::from(target.part));
-        let contradicts = match self.index.get(id).map(|item| &item.what) {
-            Some(What::Message(pending)) => match pending.parts.get(part).map(|p| p.state) {
-                Some(PartState::Final { state, .. }) => state != receipt.state,
-                _ => return self.first_receipt(target, operator, receipt, t),
+        let parts = match self.index.get(id).map(|item| &item.what) {
+            Some(What::Message(pending)) => match pending.parts.get(part) {
+                Some(Part { state: PartState::Final { .. }, .. }) => Some(&pending.parts),
+                waiting => {
+                    let milliseconds = t.now.0.saturating_sub(self.begun(id, waiting).unwrap_or(t.now).0);
+                    return self.first_receipt(target, operator, receipt, milliseconds, t);
+                }
             },
-            _ => self.history.get(id).and_then(|past| past.parts.get(part)).is_some_and(|p| p.contradicts(receipt.state)),
+            _ => self.history.get(id).map(|past| &past.parts),
         };
-        let contradicts = contradicts && receipt.state.is_final();
+        let told = parts.and_then(|parts| parts.get(part)).map(|part| part.state);
+        let differs = matches!(told, Some(PartState::Final { state, .. }) if state != receipt.state);
+        let contradicts = differs && receipt.state.is_final();
         t.effects.push(Effect::Note(Note::ReceiptRepeated { operator, contradicts }));
     }
 
@@ -71,16 +82,16 @@ impl Ledger {
         target: Target,
         operator: OperatorKey,
         receipt: &Receipt,
+        milliseconds: u64,
         t: &mut Turn<'_, impl Log, impl Rules>,
     ) {
         let id = target.message;
-        let milliseconds = self.age(t.now, target);
         t.effects.push(Effect::Note(Note::ReceiptMatched { operator, state: receipt.state, milliseconds }));
         let error = receipt.error.clone().unwrap_or_default();
         let verdict =
             Verdict { state: receipt.state, error, network_error_code: receipt.network_error_code, done: done_at(receipt) };
         if receipt.state.is_final() {
-            return self.part_final(id, target.part, verdict, t);
+            return self.part_final(id, target.part, None, verdict, t);
         }
         let Some(pending) = self.index.message_mut(id) else { return };
         if pending.receipt.wants_intermediate() {
@@ -89,21 +100,19 @@ impl Ledger {
         }
     }
 
-    /// Milliseconds since acceptance; of a message no longer in memory, since the operator took the part, to the second.
-    fn age(&self, now: Timestamp, target: Target) -> u64 {
-        let Some(What::Message(pending)) = self.index.get(target.message).map(|item| &item.what) else { return 0 };
-        let begun = match &pending.job {
-            Some(job) => job.message.accepted_at.0,
-            None => pending.parts.get(usize::from(target.part)).map_or(now.0, |part| u64::from(part.sent_at) * 1000),
-        };
-        now.0.saturating_sub(begun)
+    /// When a message was accepted; of one no longer in memory, when the operator took the part, to the second.
+    fn begun(&self, id: MessageId, part: Option<&Part>) -> Option<Timestamp> {
+        match self.index.hot(id) {
+            Some(job) => Some(job.message.accepted_at),
+            None => part.and_then(Part::awaited_since).map(|at| Timestamp(u64::from(at) * 1000)),
+        }
     }
 
     fn park(&mut self, parked: Parked, keys: &[Key], t: &mut Turn<'_, impl Log, impl Rules>) {
         let id = self.ids.next();
         let operator = parked.operator;
         self.scratch.clear();
-        super::restore::put_parked(&mut self.scratch, &parked, &self.operators);
+        super::restore::put_parked(&mut self.scratch, &parked, self.operators.name(Some(operator)));
         let location = t.log.append_full(kind::PARKED, id, &self.scratch);
         t.effects.push(Effect::Note(Note::ReceiptParked { operator }));
         self.parking.add(operator, parked.since, id, keys);
@@ -160,12 +169,11 @@ impl Ledger {
         let Some(moment) = before(t.now, timeout) else { return };
         let overdue = u32::try_from(moment.0 / 1000).unwrap_or(u32::MAX);
         for _ in 0..EXPIRIES_PER_TICK {
-            let Some((sent_at, id)) = self.awaiting.pop_front_if(|(sent_at, _)| *sent_at <= overdue) else { break };
+            let Some((sent_at, id)) = self.awaiting.pop_due(overdue) else { break };
             self.receipt_missing(id, (sent_at, overdue), t);
         }
-        if self.awaiting.len() > self.awaiting_limit {
-            self.awaiting.retain(|(_, id)| self.index.contains(*id));
-            self.awaiting_limit = 2 * self.awaiting.len() + EXPIRIES_PER_TICK;
+        if self.awaiting.len() > 2 * self.index.messages() + EXPIRIES_PER_TICK {
+            self.awaiting.sweep(|id| self.index.contains(id));
         }
     }
 
@@ -184,18 +192,19 @@ impl Ledger {
         if self.unmatched.len() >= UNMATCHED_KEPT {
             self.unmatched.pop_front();
         }
-        self.unmatched.push_back(UnmatchedReceipt::new(received, &self.operators));
+        self.unmatched.push_back(UnmatchedReceipt::new(received, self.operators.table()));
     }
 
     /// No receipt came in time for parts sent at `overdue` or before: the owner is told that the result is not known.
     fn receipt_missing(&mut self, id: MessageId, (sent_at, overdue): (u32, u32), t: &mut Turn<'_, impl Log, impl Rules>) {
         let Some(pending) = self.index.message_mut(id) else { return };
-        let waiting = (0u8..).zip(pending.parts.iter()).filter(|(_, part)| part.state == PartState::Sent);
-        let waiting: SmallVec<[_; 4]> = waiting.map(|(at, part)| (at, part.sent_at, part.operator)).collect();
+        let waiting = (0u8..).zip(pending.parts.iter());
+        let waiting = waiting.filter_map(|(at, part)| Some((at, part.awaited_since()?, part.operator())));
+        let waiting: SmallVec<[_; 4]> = waiting.collect();
         let first = waiting.iter().map(|(_, sent_at, _)| *sent_at).min();
         if let Some(first) = first.filter(|first| *first > sent_at) {
             // The part that stood here has had its receipt: the next one takes its own place in the line.
-            return self.await_receipt(first, id);
+            return self.awaiting.push(first, id);
         }
         for (part, _, operator) in waiting.iter().filter(|(_, sent_at, _)| *sent_at <= overdue) {
             if self.index.message_mut(id).is_none() {
@@ -203,35 +212,28 @@ impl Ledger {
             }
             t.effects.push(Effect::Note(Note::ReceiptMissing { operator: *operator }));
             let verdict = Verdict::ours(State::Expired);
-            self.part_final(id, *part, verdict, t);
+            self.part_final(id, *part, None, verdict, t);
         }
         let next = waiting.iter().map(|(_, sent_at, _)| *sent_at).filter(|sent_at| *sent_at > overdue).min();
         if let Some(next) = next.filter(|_| self.index.contains(id)) {
-            self.await_receipt(next, id);
+            self.awaiting.push(next, id);
         }
     }
 
-    /// Keeps the line in order of time: almost always an entry goes to its end.
-    pub(super) fn await_receipt(&mut self, sent_at: u32, id: MessageId) {
-        let behind = self.awaiting.iter().rev().take_while(|other| **other > (sent_at, id)).count();
-        self.awaiting.insert(self.awaiting.len() - behind, (sent_at, id));
-    }
-
     /// Parts read back at start that an operator has taken are known by their ids again.
-    pub(super) fn resume_parts(&mut self, id: MessageId, destination: u32, rules: &impl Rules) {
+    pub(super) fn resume_parts(&mut self, id: MessageId, rules: &impl Rules) {
         let Some(Item { what: What::Message(Pending { parts, receipt, .. }), .. }) = self.index.get(id) else { return };
         if !receipt.wants_any() {
             return;
         }
-        if let Some(first) = parts.iter().filter(|part| part.state == PartState::Sent).map(|part| part.sent_at).min() {
-            self.awaiting.push_back((first, id));
+        if let Some(first) = parts.iter().filter_map(Part::awaited_since).min() {
+            self.awaiting.push(first, id);
         }
-        let taken = (0u8..).zip(parts.iter()).filter_map(|(part, slot)| {
-            let key = self.stored_key(slot.operator?, &slot.operator_id, rules)?;
-            Some((key, Target { message: id, part, destination }))
-        });
-        for (key, target) in taken.collect::<SmallVec<[_; 4]>>() {
-            self.correlation.insert(key, target);
+        for (part, slot) in (0u8..).zip(parts.iter()) {
+            let Some(operator) = slot.operator() else { continue };
+            if let Some(key) = stored_key(&self.correlation, operator, &slot.operator_id, rules) {
+                self.correlation.insert(key, Target { message: id, part });
+            }
         }
     }
 
@@ -242,6 +244,10 @@ impl Ledger {
         self.parking.add(operator, since, id, &keys);
         self.recheck.push(id);
     }
+}
+
+fn stored_key(correlation: &Correlation, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> Option<Key> {
+    receipt::id::stored_key(rules.receipt_id(operator), id).map(|key| correlation.key(operator, &key))
 }
 
 /// The moment `duration` before `now`; `None` when there was none.

@@ -6,11 +6,12 @@ use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
 use super::codec::{self, Reader, Unreadable, put_short, state};
-use super::correlation::suffix;
 use super::event::{Effect, Waiting};
-use super::index::{Item, Parked, Part, PartState, Pending, What};
+use super::index::{Item, Parked, Pending, What};
+use super::known::KnownNames;
+use super::part::{Part, PartState, Parts};
 use super::{Ledger, Log, Rules, Turn, kind};
-use crate::message::{AccountKey, Address, Job, MessageId, Names, OperatorKey, Timestamp};
+use crate::message::{AccountKey, Address, Message, MessageId, Timestamp};
 use crate::receipt::text::ReceiptDate;
 use crate::receipt::{Receipt, State};
 use crate::spool::Location;
@@ -32,12 +33,12 @@ impl Ledger {
         match kind {
             kind::MESSAGE => {
                 let message = codec::message(&mut r)?;
-                self.restore_message(id, location, &message.account, message.receipt, Box::default());
+                self.restore_message(id, location, &message, Parts::None);
             }
             kind::CARRIED => {
                 let message = codec::message(&mut r)?;
                 let parts = parts(&mut r, &self.operators)?;
-                self.restore_message(id, location, &message.account, message.receipt, parts);
+                self.restore_message(id, location, &message, parts);
             }
             kind::SENT => self.restore_sent(id, &mut r)?,
             kind::PART_FINAL => self.restore_part_final(id, &PartFinal::read(&mut r)?),
@@ -56,16 +57,9 @@ impl Ledger {
         Ok(())
     }
 
-    fn restore_message(
-        &mut self,
-        id: MessageId,
-        location: Location,
-        account: &str,
-        receipt: crate::message::ReceiptRequest,
-        parts: Box<[Part]>,
-    ) {
-        let account = AccountKey(self.accounts.intern(account));
-        self.index.insert(id, Item { location, what: What::Message(Pending { account, receipt, parts, job: None }) });
+    fn restore_message(&mut self, id: MessageId, location: Location, message: &Message, parts: Parts) {
+        let account = AccountKey(self.accounts.intern(&message.account));
+        self.index.insert(id, Item { location, what: What::Message(Pending::new(account, message, parts)) });
     }
 
     /// All of it is read before any of it counts: a record that cannot be read closes nothing.
@@ -85,23 +79,20 @@ impl Ledger {
     }
 
     fn restore_sent(&mut self, id: MessageId, r: &mut Reader) -> Result<(), Unreadable> {
-        let (part, total, sent_at) = (r.u8()?, r.u8()?, r.u32()?);
-        let operator = OperatorKey(self.operators.intern(&r.name()?));
+        let (part, total, at) = (r.u8()?, r.u8()?, r.u32()?);
+        let operator = self.operators.intern(&r.name()?);
         let operator_id = r.short()?;
         if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part, total)) {
-            slot.state = PartState::Sent;
-            slot.operator = Some(operator);
-            slot.sent_at = sent_at;
-            slot.operator_id = SmallVec::from_slice(&operator_id);
+            *slot = Part { state: PartState::Sent { operator, at }, operator_id: operator_id[..].into() };
         }
         Ok(())
     }
 
     fn restore_part_final(&mut self, id: MessageId, change: &PartFinal) {
-        let operator = (!change.operator.is_empty()).then(|| OperatorKey(self.operators.intern(&change.operator)));
+        let operator = (!change.operator.is_empty()).then(|| self.operators.intern(&change.operator));
         if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(change.part, change.total)) {
-            slot.state = PartState::Final { state: change.state, error: change.error };
-            slot.operator = operator.or(slot.operator);
+            let operator = operator.or(slot.operator());
+            slot.state = PartState::Final { operator, state: change.state, error: change.error };
         }
     }
 
@@ -109,49 +100,49 @@ impl Ledger {
     /// that records do not carry are built again.
     pub fn resume<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>, mut deliver: impl FnMut(&mut Vec<Effect>)) -> Restored {
         let mut restored = Restored::default();
-        let mut ids: Vec<MessageId> = self.index.iter().map(|(id, _)| id).collect();
-        ids.sort_unstable();
-        for id in ids {
-            let Some(item) = self.index.get(id) else { continue };
-            match &item.what {
-                What::Message(_) => {
-                    restored.messages += 1;
-                    self.resume_message(id, t);
-                }
-                What::Mail { account } => {
-                    restored.mailbox_items += 1;
-                    let account = *account;
-                    if let Some(mail) = self.mail(id, t.log) {
-                        t.effects.push(Effect::Mail { account, mail });
-                    }
-                }
-                What::Parked(_) => {
-                    restored.parked_receipts += 1;
-                    self.resume_parked(id, t.rules);
-                }
-                What::MoPart(mo) => {
-                    restored.mo_parts += 1;
-                    let mo = mo.clone();
-                    self.resume_mo_part(id, &mo);
+        for page in self.index.pages() {
+            for id in self.index.ids_of(page) {
+                self.resume_one(id, &mut restored, t);
+                deliver(t.effects);
+            }
+        }
+        restored
+    }
+
+    fn resume_one<L: Log, R: Rules>(&mut self, id: MessageId, restored: &mut Restored, t: &mut Turn<'_, L, R>) {
+        let Some(item) = self.index.get(id) else { return };
+        match &item.what {
+            What::Message(_) => {
+                restored.messages += 1;
+                self.resume_message(id, t);
+            }
+            What::Mail { account } => {
+                restored.mailbox_items += 1;
+                let account = *account;
+                if let Some(mail) = self.mail(id, t.log) {
+                    t.effects.push(Effect::Mail { account, mail });
                 }
             }
-            deliver(t.effects);
+            What::Parked(_) => {
+                restored.parked_receipts += 1;
+                self.resume_parked(id, t.rules);
+            }
+            What::MoPart(mo) => {
+                restored.mo_parts += 1;
+                let mo = mo.clone();
+                self.resume_mo_part(id, &mo);
+            }
         }
-        self.awaiting.make_contiguous().sort_unstable();
-        restored
     }
 
     fn resume_message<L: Log, R: Rules>(&mut self, id: MessageId, t: &mut Turn<'_, L, R>) {
         let Some(pending) = self.index.message_mut(id) else { return };
         let (account, done, bound_to) = (pending.account, pending.done(), pending.bound_to());
-        let waiting = pending.parts.is_empty() || pending.parts.iter().any(|p| p.state == PartState::Waiting);
+        let waiting = pending.is_to_be_sent();
         // Before its record is read: a damaged one counts as pending like any other.
         t.effects.push(Effect::Restored { account });
-        let Some(message) = self.message(id, t.log) else { return };
-        self.resume_parts(id, suffix(&message.destination.digits), t.rules);
-        if waiting {
-            let route = t.rules.route(&message);
-            let job = Arc::new(Job { id, account, message, route });
+        self.resume_parts(id, t.rules);
+        if waiting && let Some(job) = self.job(id, t.log, t.rules) {
             t.effects.push(Effect::Queue(Waiting { id, account, bound_to, done, job }));
         }
     }
@@ -168,7 +159,7 @@ impl Ledger {
             What::Message(pending) => {
                 let Ok(message) = codec::message(&mut Reader(Bytes::copy_from_slice(payload))) else { return };
                 codec::put_message(&mut self.scratch, &message);
-                put_parts(&mut self.scratch, &pending.parts, &self.operators);
+                put_parts(&mut self.scratch, &pending.parts, &mut self.operators);
                 kind::CARRIED
             }
             What::Mail { .. } | What::Parked(_) | What::MoPart(_) => {
@@ -220,20 +211,20 @@ impl Ledger {
     /// Puts the full record of a live thing into `scratch`; `None` when only the spool has it.
     fn put_from_memory(&mut self, id: MessageId) -> Option<u8> {
         match &self.index.get(id)?.what {
-            What::Message(Pending { job: Some(job), parts, .. }) => {
-                codec::put_message(&mut self.scratch, &job.message);
-                put_parts(&mut self.scratch, parts, &self.operators);
+            What::Message(Pending { parts, .. }) => {
+                codec::put_message(&mut self.scratch, &self.index.hot(id)?.message);
+                put_parts(&mut self.scratch, parts, &mut self.operators);
                 Some(kind::CARRIED)
             }
             What::Parked(parked) => {
-                put_parked(&mut self.scratch, parked, &self.operators);
+                put_parked(&mut self.scratch, parked, self.operators.name(Some(parked.operator)));
                 Some(kind::PARKED)
             }
             What::MoPart(mo) => {
                 codec::put_mo(&mut self.scratch, mo);
                 Some(kind::MO_PART)
             }
-            What::Message(_) | What::Mail { .. } => None,
+            What::Mail { .. } => None,
         }
     }
 }
@@ -275,44 +266,47 @@ pub(super) fn skip_mail_header(r: &mut Reader) -> Result<(), Unreadable> {
     Ok(())
 }
 
-fn put_parts(out: &mut Vec<u8>, parts: &[Part], operators: &Names) {
+fn put_parts(out: &mut Vec<u8>, parts: &[Part], operators: &mut KnownNames) {
     out.put_u8(u8::try_from(parts.len()).unwrap_or(u8::MAX));
     for part in parts {
         match part.state {
             PartState::Waiting => out.put_u8(0),
-            PartState::Sent => out.put_u8(1),
-            PartState::Final { state, error } => {
+            PartState::Sent { .. } => out.put_u8(1),
+            PartState::Final { state, error, .. } => {
                 out.put_slice(&[2, state.number()]);
                 out.put_u16(error);
             }
         }
-        let operator = part.operator.map(|key| operators.name(key.0)).unwrap_or_default();
-        out.put_u32(part.sent_at);
-        put_short(out, operator.as_bytes());
+        out.put_u32(part.awaited_since().unwrap_or(0));
+        put_short(out, operators.name(part.operator()).as_bytes());
         put_short(out, &part.operator_id);
     }
 }
 
-fn parts(r: &mut Reader, operators: &Names) -> Result<Box<[Part]>, Unreadable> {
+fn parts(r: &mut Reader, operators: &KnownNames) -> Result<Parts, Unreadable> {
     let count = r.u8()?;
     let mut parts = Vec::with_capacity(count.into());
     for _ in 0..count {
-        let state = match r.u8()? {
-            0 => PartState::Waiting,
-            1 => PartState::Sent,
-            2 => PartState::Final { state: state(r)?, error: r.u16()? },
+        let (kind, state, error) = match r.u8()? {
+            2 => (2, state(r)?, r.u16()?),
+            kind => (kind, State::Unknown, 0),
+        };
+        let at = r.u32()?;
+        let operator = r.name()?;
+        let operator = (!operator.is_empty()).then(|| operators.intern(&operator));
+        let state = match (kind, operator) {
+            (0, _) => PartState::Waiting,
+            (1, Some(operator)) => PartState::Sent { operator, at },
+            (2, operator) => PartState::Final { operator, state, error },
             _ => return Err(Unreadable),
         };
-        let sent_at = r.u32()?;
-        let operator = r.name()?;
-        let operator = (!operator.is_empty()).then(|| OperatorKey(operators.intern(&operator)));
-        parts.push(Part { state, operator, sent_at, operator_id: SmallVec::from_slice(&r.short()?) });
+        parts.push(Part { state, operator_id: r.short()?[..].into() });
     }
-    Ok(parts.into_boxed_slice())
+    Ok(parts.into())
 }
 
-pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Parked, operators: &Names) {
-    put_short(out, operators.name(parked.operator.0).as_bytes());
+pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Parked, operator: &str) {
+    put_short(out, operator.as_bytes());
     out.put_u64(parked.since.0);
     for address in [&parked.source, &parked.destination] {
         out.put_slice(&[address.ton, address.npi]);
@@ -327,8 +321,8 @@ pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Parked, operators: &Names) 
     out.put_u64(done.unwrap_or(0));
 }
 
-fn parked(r: &mut Reader, operators: &Names) -> Result<Parked, Unreadable> {
-    let operator = OperatorKey(operators.intern(&r.name()?));
+fn parked(r: &mut Reader, operators: &KnownNames) -> Result<Parked, Unreadable> {
+    let operator = operators.intern(&r.name()?);
     let since = Timestamp(r.u64()?);
     let mut address = || Ok::<_, Unreadable>(Address { ton: r.u8()?, npi: r.u8()?, digits: SmallVec::from_slice(&r.short()?) });
     let (source, destination) = (address()?, address()?);

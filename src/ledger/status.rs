@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
-use super::index::{Parked, Part, PartState, Pending, What};
+use super::by_id::ById;
+use super::index::{Parked, Pending, What};
+use super::part::{Part, PartState, Parts};
 use super::{Ledger, Log};
-use crate::message::{Masked, MessageId, Names, Timestamp};
+use crate::message::{AccountKey, Job, Masked, MessageId, Names, Timestamp};
 use crate::receipt::State;
 
 /// A message, pending or finished.
@@ -41,17 +43,6 @@ pub struct PartStatus {
     pub error: u16,
 }
 
-impl PartStatus {
-    /// Had the part a final state, and another one than `state`?
-    pub(super) fn contradicts(&self, state: State) -> bool {
-        let open = [WAITING, SENT].contains(&self.state.as_str());
-        !open && self.state != state.word()
-    }
-}
-
-const WAITING: &str = "waiting";
-const SENT: &str = "sent";
-
 /// A receipt that belonged to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnmatchedReceipt {
@@ -75,34 +66,13 @@ impl UnmatchedReceipt {
     }
 }
 
-impl MessageStatus {
-    pub(super) fn finished(
-        now: Timestamp,
-        id: MessageId,
-        state: State,
-        pending: Pending,
-        accounts: &Names,
-        operators: &Names,
-    ) -> Self {
-        MessageStatus {
-            id,
-            account: accounts.name(pending.account.0),
-            state: Some(state),
-            accepted_at: pending.job.as_ref().map(|job| job.message.accepted_at.0),
-            finished_at: Some(now.0),
-            destination: pending.job.as_ref().map(|job| Masked(&job.message.destination.digits).to_string()),
-            parts: parts(&pending.parts, operators),
-        }
-    }
-}
-
 fn parts(parts: &[Part], operators: &Names) -> Vec<PartStatus> {
     let status = |p: &Part| PartStatus {
-        operator: p.operator.map(|key| operators.name(key.0)),
+        operator: p.operator().map(|key| operators.name(key.0)),
         operator_id: String::from_utf8_lossy(&p.operator_id).into_owned(),
         state: match p.state {
-            PartState::Waiting => WAITING.to_owned(),
-            PartState::Sent => SENT.to_owned(),
+            PartState::Waiting => "waiting".to_owned(),
+            PartState::Sent { .. } => "sent".to_owned(),
             PartState::Final { state, .. } => state.word().to_owned(),
         },
         error: if let PartState::Final { error, .. } = p.state { error } else { 0 },
@@ -110,54 +80,98 @@ fn parts(parts: &[Part], operators: &Names) -> Vec<PartStatus> {
     parts.iter().map(status).collect()
 }
 
-/// The last finished messages, by id.
+/// A finished message, kept small; [`MessageStatus`] is made of it on demand.
+#[derive(Debug)]
+pub(super) struct Finished {
+    id: MessageId,
+    account: AccountKey,
+    state: State,
+    /// With the number it went to; absent when its payload was no longer in memory.
+    accepted_at: Option<(Timestamp, SmallVec<[u8; 22]>)>,
+    finished_at: Timestamp,
+    /// Last digits of the number it went to, see [`suffix`](super::correlation::suffix).
+    pub destination: u32,
+    pub parts: Parts,
+}
+
+impl Finished {
+    pub fn new(now: Timestamp, id: MessageId, state: State, pending: Pending, job: Option<Arc<Job>>) -> Self {
+        let accepted = |job: Arc<Job>| (job.message.accepted_at, job.message.destination.digits.clone());
+        Finished {
+            id,
+            account: pending.account,
+            state,
+            accepted_at: job.map(accepted),
+            finished_at: now,
+            destination: pending.destination,
+            parts: pending.parts,
+        }
+    }
+
+    fn status(&self, accounts: &Names, operators: &Names) -> MessageStatus {
+        let accepted = self.accepted_at.as_ref();
+        MessageStatus {
+            id: self.id,
+            account: accounts.name(self.account.0),
+            state: Some(self.state),
+            accepted_at: accepted.map(|(at, _)| at.0),
+            finished_at: Some(self.finished_at.0),
+            destination: accepted.map(|(_, digits)| Masked(digits).to_string()),
+            parts: parts(&self.parts, operators),
+        }
+    }
+}
+
+/// The last finished messages.
 #[derive(Debug)]
 pub(super) struct History {
-    by_id: HashMap<MessageId, Finished>,
+    finished: ById<Finished>,
+    /// Their ids, in the order they finished.
     order: VecDeque<MessageId>,
     limit: usize,
 }
 
-/// A finished message, kept small; [`MessageStatus`] is made of it on demand.
-type Finished = Box<MessageStatus>;
-
 impl History {
     pub fn new(limit: usize) -> Self {
-        History { by_id: HashMap::new(), order: VecDeque::new(), limit }
+        History { finished: ById::new(), order: VecDeque::new(), limit }
     }
 
-    pub fn push(&mut self, status: MessageStatus) {
+    pub fn push(&mut self, finished: Finished) {
         if self.limit == 0 {
             return;
         }
         if self.order.len() >= self.limit
             && let Some(oldest) = self.order.pop_front()
         {
-            self.by_id.remove(&oldest);
+            self.finished.remove(oldest);
         }
-        self.order.push_back(status.id);
-        self.by_id.insert(status.id, Box::new(status));
+        self.order.push_back(finished.id);
+        self.finished.insert(finished.id, finished);
     }
 
-    pub fn get(&self, id: MessageId) -> Option<&MessageStatus> {
-        self.by_id.get(&id).map(|b| &**b)
+    pub fn get(&self, id: MessageId) -> Option<&Finished> {
+        self.finished.get(id)
     }
 }
 
 impl Ledger {
     /// The message behind `id`: pending, or finished not too long ago.
     pub fn status(&self, id: MessageId, log: &mut impl Log) -> Option<MessageStatus> {
-        let Some(item) = self.index.get(id) else { return self.history.get(id).cloned() };
+        let operators = self.operators.table();
+        let Some(item) = self.index.get(id) else {
+            return self.history.get(id).map(|finished| finished.status(&self.accounts, operators));
+        };
         let What::Message(pending) = &item.what else { return None };
         let message = self.message(id, log);
+        let message = message.as_deref();
         Some(MessageStatus {
             id,
             account: self.accounts.name(pending.account.0),
             state: None,
-            accepted_at: message.as_ref().map(|m| m.accepted_at.0),
+            accepted_at: message.map(|m| m.accepted_at.0),
             finished_at: None,
-            destination: message.as_ref().map(|m| Masked(&m.destination.digits).to_string()),
-            parts: parts(&pending.parts, &self.operators),
+            destination: message.map(|m| Masked(&m.destination.digits).to_string()),
+            parts: parts(&pending.parts, operators),
         })
     }
 

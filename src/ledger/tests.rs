@@ -6,7 +6,8 @@ mod receipts;
 mod replay;
 mod sending;
 
-use super::index::{PartState, What};
+use super::index::What;
+use super::part::{Part, PartState};
 use super::*;
 use crate::message::{AccountKey, Job, MailKind, Mo, test_message};
 use crate::message::{Mail, ReceiptRequest};
@@ -87,7 +88,7 @@ impl Rules for TestRules {
     fn route(&self, _: &Message) -> SmallVec<[OperatorKey; 4]> {
         SmallVec::from_slice(&[A, B])
     }
-    fn receipt_policy(&self, _: &str) -> ReceiptPolicy {
+    fn receipt_policy(&self, _: AccountKey) -> ReceiptPolicy {
         self.policy
     }
     fn receipt_id(&self, _: OperatorKey) -> ReceiptId {
@@ -100,11 +101,11 @@ impl Rules for TestRules {
             _ => Some("shop".into()),
         }
     }
-    fn receipt_utc_offset(&self, _: &str) -> i32 {
+    fn receipt_utc_offset(&self, _: AccountKey) -> i32 {
         0
     }
-    fn message_id_text(&self, id: MessageId, _: bool) -> String {
-        format!("gw{:08x}", id.0)
+    fn message_id_text(&self, id: MessageId, _: bool) -> IdText {
+        IdText::from_slice(format!("gw{:08x}", id.0).as_bytes())
     }
     fn limits(&self) -> &Limits {
         &self.limits
@@ -170,7 +171,7 @@ impl World {
 
     /// Everything written so far is lost but the records themselves: a ledger made of them.
     pub fn restarted(&self) -> World {
-        let (accounts, operators) = (self.ledger.accounts.clone(), self.ledger.operators.clone());
+        let (accounts, operators) = (self.ledger.accounts.clone(), self.ledger.operators.table().clone());
         let ids = Ids::starting_at(self.ledger.ids.0.load(Ordering::Relaxed));
         ids.raise(self.log.records.iter().map(|record| record.id.0 + 1).max().unwrap_or(0));
         let mut ledger = Ledger::new(ids, accounts, operators, 4, 100);
@@ -304,6 +305,6 @@ pub(super) fn beliefs(ledger: &Ledger) -> std::collections::BTreeMap<MessageId, 
 #[test]
 fn a_pending_message_takes_little_memory() {
     assert!(size_of::<index::Item>() <= 48, "{}", size_of::<index::Item>());
-    assert!(size_of::<index::Part>() <= 40, "{}", size_of::<index::Part>());
-    assert_eq!(size_of::<PartState>(), 4);
+    assert!(size_of::<Part>() <= 32, "{}", size_of::<Part>());
+    assert_eq!(size_of::<PartState>(), 8);
 }

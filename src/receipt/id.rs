@@ -5,38 +5,57 @@
 //! keys lead to different parts, or one key to several, the destination number decides; if it cannot, the receipt is parked and
 //! counted, never guessed. Keys depend on the setting, so stored ones outlive a change of it only under `same`.
 
-use smallvec::SmallVec;
+use std::hash::{Hash, Hasher};
 
 use super::ReceiptId;
 
-/// A comparable id, 24 octets. Ids that are numbers compare by value, so that case and zero padding do not matter.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IdKey {
-    /// Up to 128 bits, big endian.
-    Number([u8; 16]),
-    /// Anything else, character by character, but hexadecimal letters in lower case.
-    Text(Box<[u8]>),
+/// A comparable id. Ids that are numbers compare by value, so that case and zero padding do not matter.
+#[derive(Debug, Clone, Copy)]
+pub enum IdKey<'a> {
+    Number(u128),
+    /// UUIDs and hexadecimal ids beyond 128 bits, which compare without case.
+    Hexadecimal(&'a [u8]),
+    /// Anything else, character by character: case may carry meaning.
+    Text(&'a [u8]),
+}
+
+impl PartialEq for IdKey<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (IdKey::Number(a), IdKey::Number(b)) => a == b,
+            (IdKey::Hexadecimal(a), IdKey::Hexadecimal(b)) => a.eq_ignore_ascii_case(b),
+            (IdKey::Text(a), IdKey::Text(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for IdKey<'_> {}
+
+impl Hash for IdKey<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            IdKey::Number(value) => state.write_u128(*value),
+            IdKey::Hexadecimal(id) => id.iter().for_each(|octet| state.write_u8(octet.to_ascii_lowercase())),
+            IdKey::Text(id) => id.hash(state),
+        }
+    }
 }
 
 /// The key under which a part is remembered by the id of its response; `None` when the response gave none.
-pub fn stored_key(form: ReceiptId, response_id: &[u8]) -> Option<IdKey> {
+pub fn stored_key(form: ReceiptId, response_id: &[u8]) -> Option<IdKey<'_>> {
     key(response_radix(form), response_id)
 }
 
 /// The keys to look a receipt's id up by, in order; empty when the receipt gave none.
-pub fn sought_keys(form: ReceiptId, receipt_id: &[u8]) -> SmallVec<[IdKey; 2]> {
-    let mut keys: SmallVec<[IdKey; 2]> = key(response_radix(form), receipt_id).into_iter().collect();
+pub fn sought_keys(form: ReceiptId, receipt_id: &[u8]) -> impl Iterator<Item = IdKey<'_>> {
+    let same = key(response_radix(form), receipt_id);
     let configured = match form {
         ReceiptId::Same => None,
-        ReceiptId::Hex => number(16, receipt_id),
-        ReceiptId::Dec => number(10, receipt_id),
+        ReceiptId::Hex => number(16, receipt_id.trim_ascii()),
+        ReceiptId::Dec => number(10, receipt_id.trim_ascii()),
     };
-    if let Some(other) = configured
-        && !keys.contains(&other)
-    {
-        keys.push(other);
-    }
-    keys
+    same.into_iter().chain(configured.filter(|configured| Some(*configured) != same))
 }
 
 /// The radix of the ids in responses. Under `same` it only decides what is equal but for case and padding; sixteen covers both.
@@ -47,29 +66,34 @@ fn response_radix(form: ReceiptId) -> u32 {
     }
 }
 
-fn key(radix: u32, id: &[u8]) -> Option<IdKey> {
+fn key(radix: u32, id: &[u8]) -> Option<IdKey<'_>> {
     let id = id.trim_ascii();
     if id.is_empty() {
         return None;
     }
-    Some(number(radix, id).unwrap_or_else(|| text(id)))
+    let hexadecimal = || id.iter().all(|octet| octet.is_ascii_hexdigit() || *octet == b'-');
+    Some(match number(radix, id) {
+        Some(number) => number,
+        None if hexadecimal() => IdKey::Hexadecimal(id),
+        None => IdKey::Text(id),
+    })
 }
+
+/// As many digits of any radix up to sixteen as 64 bits hold.
+const SHORT: usize = 16;
 
 /// The id as a number, when it is one of at most 128 bits.
-fn number(radix: u32, id: &[u8]) -> Option<IdKey> {
-    let id = id.trim_ascii();
+fn number(radix: u32, id: &[u8]) -> Option<IdKey<'static>> {
+    if id.len() <= SHORT {
+        let digit = |octet: &u8| char::from(*octet).to_digit(radix).map(u64::from);
+        let value = id.iter().try_fold(0, |value, octet| Some(value * u64::from(radix) + digit(octet)?));
+        return value.filter(|_| !id.is_empty()).map(|value| IdKey::Number(value.into()));
+    }
     // A sign is not part of an id, though the parser would take it.
-    if id.first().is_none_or(|first| !first.is_ascii_alphanumeric()) {
+    if !id[0].is_ascii_alphanumeric() {
         return None;
     }
-    let value = u128::from_str_radix(std::str::from_utf8(id).ok()?, radix).ok()?;
-    Some(IdKey::Number(value.to_be_bytes()))
-}
-
-/// UUIDs and hexadecimal ids beyond 128 bits compare without case; in other ids case may carry meaning.
-fn text(id: &[u8]) -> IdKey {
-    let hexadecimal = id.iter().all(|octet| octet.is_ascii_hexdigit() || *octet == b'-');
-    IdKey::Text(if hexadecimal { id.to_ascii_lowercase().into() } else { id.into() })
+    u128::from_str_radix(std::str::from_utf8(id).ok()?, radix).ok().map(IdKey::Number)
 }
 
 #[cfg(test)]
@@ -81,7 +105,7 @@ mod tests {
     /// At which place among the sought keys the response's key is found.
     fn found(form: ReceiptId, response: &str, receipt: &str) -> Option<usize> {
         let stored = stored_key(form, response.as_bytes())?;
-        sought_keys(form, receipt.as_bytes()).iter().position(|key| *key == stored)
+        sought_keys(form, receipt.as_bytes()).position(|key| key == stored)
     }
 
     #[test]
@@ -127,15 +151,22 @@ mod tests {
     #[test]
     fn an_empty_id_has_no_key() {
         assert_eq!(stored_key(Same, b" "), None);
-        assert!(sought_keys(Hex, b"").is_empty());
-    }
-
-    #[test]
-    fn a_key_is_small() {
-        assert!(size_of::<IdKey>() <= 24);
+        assert_eq!(sought_keys(Hex, b"").count(), 0);
     }
 
     proptest! {
+        #[test]
+        fn keys_that_are_equal_have_equal_hashes(a in "[0-9a-fA-F-]{0,40}", b in "[0-9a-fA-F-]{0,40}") {
+            let hash = |id: &str| {
+                let mut hasher = std::hash::DefaultHasher::new();
+                stored_key(Same, id.as_bytes()).hash(&mut hasher);
+                hasher.finish()
+            };
+            let equal = |a: &str, b: &str| stored_key(Same, a.as_bytes()) == stored_key(Same, b.as_bytes());
+            prop_assert_eq!(equal(&a, &b), hash(&a) == hash(&b));
+            prop_assert!(equal(&a, &a.to_uppercase()) && hash(&a) == hash(&a.to_uppercase()));
+        }
+
         #[test]
         fn any_number_matches_across_forms(value: u128) {
             let (decimal, hexadecimal, padded) = (value.to_string(), format!("{value:X}"), format!("{value:032x}"));
@@ -146,7 +177,7 @@ mod tests {
         #[test]
         fn any_octets_match_themselves(id in proptest::collection::vec(any::<u8>(), 0..70)) {
             for form in [Same, Hex, Dec] {
-                prop_assert_eq!(stored_key(form, &id), sought_keys(form, &id).into_iter().next());
+                prop_assert_eq!(stored_key(form, &id), sought_keys(form, &id).next());
             }
         }
     }

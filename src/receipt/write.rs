@@ -1,6 +1,6 @@
 //! The receipt text we write to applications (SMPP 3.4 appendix B).
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use time::{OffsetDateTime, UtcOffset};
 
 use super::State;
@@ -29,7 +29,7 @@ pub struct ReceiptText<'a> {
 }
 
 /// Appends the receipt text, at most about 180 octets.
-pub fn write(receipt: &ReceiptText<'_>, out: &mut BytesMut) {
+pub fn write(receipt: &ReceiptText<'_>, out: &mut impl BufMut) {
     out.put_slice(b"id:");
     out.put_slice(receipt.id);
     out.put_slice(b" sub:");
@@ -48,18 +48,18 @@ pub fn write(receipt: &ReceiptText<'_>, out: &mut BytesMut) {
     out.put_slice(&receipt.text[..receipt.text.len().min(LONGEST_TEXT)]);
 }
 
-fn three_digits(value: u16, out: &mut BytesMut) {
+fn three_digits(value: u16, out: &mut impl BufMut) {
     let value = value.min(999);
     out.put_u8(b'0' + (value / 100) as u8);
     two_digits((value % 100) as u8, out);
 }
 
-fn two_digits(value: u8, out: &mut BytesMut) {
+fn two_digits(value: u8, out: &mut impl BufMut) {
     out.put_slice(&[b'0' + value / 10 % 10, b'0' + value % 10]);
 }
 
 /// `YYMMDDhhmm` on a clock `utc_offset` seconds ahead of UTC; zeros for a moment no calendar holds.
-fn date(moment: Timestamp, utc_offset: i32, out: &mut BytesMut) {
+fn date(moment: Timestamp, utc_offset: i32, out: &mut impl BufMut) {
     let local = || {
         let utc = OffsetDateTime::from_unix_timestamp(i64::try_from(moment.0 / 1000).ok()?).ok()?;
         utc.checked_to_offset(UtcOffset::from_whole_seconds(utc_offset).ok()?)
@@ -97,7 +97,7 @@ mod tests {
     }
 
     fn written(receipt: &ReceiptText<'_>) -> String {
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         write(receipt, &mut out);
         String::from_utf8_lossy(&out).into_owned()
     }

@@ -1,6 +1,6 @@
 //! The TLV part of a PDU, read in place (SMPP 5.0 sections 3.1 and 4.8).
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 
 use super::{Field, Problem, Strictness, TlvTag, ViewError};
 
@@ -195,7 +195,7 @@ fn split(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 }
 
 /// Appends one TLV. A value longer than the 65,535 octets a length can tell is left out whole, never cut.
-pub fn put(out: &mut BytesMut, tag: TlvTag, value: &[u8]) {
+pub fn put(out: &mut impl BufMut, tag: TlvTag, value: &[u8]) {
     if let Ok(length) = u16::try_from(value.len()) {
         out.put_u16(tag.into());
         out.put_u16(length);
@@ -204,7 +204,7 @@ pub fn put(out: &mut BytesMut, tag: TlvTag, value: &[u8]) {
 }
 
 /// Appends a TLV whose value is a C-octet string; `value` comes without terminator.
-pub fn put_string(out: &mut BytesMut, tag: TlvTag, value: &[u8]) {
+pub fn put_string(out: &mut impl BufMut, tag: TlvTag, value: &[u8]) {
     if let Ok(length) = u16::try_from(value.len() + 1) {
         out.put_u16(tag.into());
         out.put_u16(length);

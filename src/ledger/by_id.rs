@@ -1,0 +1,167 @@
+//! A map from ids to small things, made for ids that are given one after the other.
+//!
+//! The ids of a page stand together, so that neighbours share the way there and the cache lines. A page takes memory for the ids in
+//! it, not for those between them: what stays behind when all around it is finished costs little. It grows page by page, never by
+//! copying itself.
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+
+use crate::message::MessageId;
+
+/// Ids of one page: the bits of [`Page::present`].
+const IDS: u64 = u32::BITS as u64;
+
+#[derive(Debug)]
+pub(super) struct ById<T> {
+    pages: HashMap<u64, Page<T>>,
+    len: usize,
+}
+
+/// The things of neighbouring ids, in order.
+#[derive(Debug)]
+struct Page<T> {
+    /// Which of the ids are here.
+    present: u32,
+    items: Vec<T>,
+}
+
+impl<T> Page<T> {
+    /// Where the thing of an id stands, or would.
+    fn at(&self, bit: u32) -> usize {
+        (self.present & (bit - 1)).count_ones() as usize
+    }
+
+    fn position(&self, bit: u32) -> Option<usize> {
+        (self.present & bit != 0).then(|| self.at(bit))
+    }
+}
+
+/// The page of an id and its bit there.
+fn place(id: MessageId) -> (u64, u32) {
+    (id.0 / IDS, 1 << (id.0 % IDS))
+}
+
+impl<T> ById<T> {
+    pub fn new() -> Self {
+        ById { pages: HashMap::new(), len: 0 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn contains(&self, id: MessageId) -> bool {
+        let (page, bit) = place(id);
+        self.pages.get(&page).is_some_and(|page| page.present & bit != 0)
+    }
+
+    pub fn get(&self, id: MessageId) -> Option<&T> {
+        let (page, bit) = place(id);
+        let page = self.pages.get(&page)?;
+        page.items.get(page.position(bit)?)
+    }
+
+    pub fn get_mut(&mut self, id: MessageId) -> Option<&mut T> {
+        let (page, bit) = place(id);
+        let page = self.pages.get_mut(&page)?;
+        let at = page.position(bit)?;
+        page.items.get_mut(at)
+    }
+
+    /// Puts a thing in; returns the one it replaces.
+    pub fn insert(&mut self, id: MessageId, item: T) -> Option<T> {
+        let (page, bit) = place(id);
+        let page = self.pages.entry(page).or_insert_with(|| Page { present: 0, items: Vec::new() });
+        let at = page.at(bit);
+        if page.present & bit != 0 {
+            return Some(std::mem::replace(&mut page.items[at], item));
+        }
+        page.present |= bit;
+        page.items.insert(at, item);
+        self.len += 1;
+        None
+    }
+
+    pub fn remove(&mut self, id: MessageId) -> Option<T> {
+        let (page, bit) = place(id);
+        let Entry::Occupied(mut entry) = self.pages.entry(page) else { return None };
+        let page = entry.get_mut();
+        let at = page.position(bit)?;
+        page.present &= !bit;
+        let item = page.items.remove(at);
+        self.len -= 1;
+        if page.items.is_empty() {
+            entry.remove();
+        } else if page.items.len() * 2 <= page.items.capacity() {
+            page.items.shrink_to_fit();
+        }
+        Some(item)
+    }
+
+    /// Everything, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (MessageId, &T)> {
+        self.pages.iter().flat_map(|(page, held)| ids(*page, held.present).zip(&held.items))
+    }
+
+    /// The pages there are, in order; for [`ids_of`](Self::ids_of).
+    pub fn pages(&self) -> Vec<u64> {
+        let mut pages: Vec<u64> = self.pages.keys().copied().collect();
+        pages.sort_unstable();
+        pages
+    }
+
+    /// The ids of a page now, in order.
+    pub fn ids_of(&self, page: u64) -> impl Iterator<Item = MessageId> + use<T> {
+        ids(page, self.pages.get(&page).map_or(0, |held| held.present))
+    }
+}
+
+fn ids(page: u64, present: u32) -> impl Iterator<Item = MessageId> {
+    (0..IDS).filter(move |at| present & (1 << at) != 0).map(move |at| MessageId(page * IDS + at))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_holds_what_a_sorted_map_holds(steps in prop::collection::vec((0u64..200, any::<bool>()), 0..400)) {
+            let (mut map, mut model) = (ById::new(), BTreeMap::new());
+            for (value, (id, inserts)) in steps.into_iter().enumerate() {
+                let id = MessageId(id);
+                if inserts {
+                    prop_assert_eq!(map.insert(id, value), model.insert(id, value));
+                } else {
+                    prop_assert_eq!(map.remove(id), model.remove(&id));
+                }
+                prop_assert_eq!(map.len(), model.len());
+                prop_assert_eq!((map.get(id), map.contains(id)), (model.get(&id), model.contains_key(&id)));
+                prop_assert_eq!(map.get_mut(id), model.get_mut(&id));
+            }
+            let in_order: Vec<MessageId> = map.pages().into_iter().flat_map(|page| map.ids_of(page)).collect();
+            prop_assert_eq!(in_order, model.keys().copied().collect::<Vec<_>>());
+            prop_assert_eq!(map.iter().map(|(id, value)| (id, *value)).collect::<BTreeMap<_, _>>(), model);
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_page_takes_little_memory_and_nothing_takes_none() {
+        let mut map: ById<[u8; 48]> = ById::new();
+        for id in 0..64 {
+            map.insert(MessageId(id), [0; 48]);
+        }
+        for id in (0..64).filter(|id| id % 32 != 5) {
+            map.remove(MessageId(id));
+        }
+        assert!(map.pages.values().all(|page| page.items.capacity() <= 2));
+        map.remove(MessageId(5));
+        map.remove(MessageId(37));
+        assert!(map.pages.is_empty());
+    }
+}

@@ -1,0 +1,177 @@
+//! What a pending message costs in memory: ten million of them are to fit into a gibibyte, with room for everything else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use smppgw::ledger::{Effect, Event, IdText, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
+use smppgw::message::{AccountKey, Address, Job, Message, MessageId, Names, OperatorKey, ReceiptRequest, Timestamp};
+use smppgw::queue::{Item, Queue};
+use smppgw::receipt::{ReceiptId, ReceiptPolicy};
+use smppgw::spool::Location;
+use smppgw::text::{Alphabet, Body};
+
+/// A thirty-second of ten million: tables that double are then as full as they are at ten million.
+const MESSAGES: u64 = 312_500;
+
+/// Octets that a message may take: the heap's own overhead and tables not quite full included.
+const BUDGET: u64 = 90;
+
+const OPERATOR: OperatorKey = OperatorKey(0);
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+/// A spool that forgets: only memory is looked at.
+struct Nowhere;
+
+impl Log for Nowhere {
+    fn append_full(&mut self, _: u8, id: MessageId, _: &[u8]) -> Location {
+        Location { segment: 1, offset: id.0 as u32 }
+    }
+    fn append_change(&mut self, _: u8, _: MessageId, _: &[u8]) {}
+    fn release(&mut self, _: Location) {}
+    fn read(&mut self, _: Location) -> Option<(u8, Bytes)> {
+        None
+    }
+}
+
+struct Plain(Limits);
+
+impl Rules for Plain {
+    fn route(&self, _: &Message) -> SmallVec<[OperatorKey; 4]> {
+        SmallVec::from_slice(&[OPERATOR])
+    }
+    fn receipt_policy(&self, _: AccountKey) -> ReceiptPolicy {
+        ReceiptPolicy::Message
+    }
+    fn receipt_id(&self, _: OperatorKey) -> ReceiptId {
+        ReceiptId::Same
+    }
+    fn inbound(&self, _: &Address, _: &str) -> Option<Arc<str>> {
+        None
+    }
+    fn receipt_utc_offset(&self, _: AccountKey) -> i32 {
+        0
+    }
+    fn message_id_text(&self, _: MessageId, _: bool) -> IdText {
+        IdText::new()
+    }
+    fn limits(&self) -> &Limits {
+        &self.0
+    }
+}
+
+fn job(id: u64) -> Arc<Job> {
+    let message = Message {
+        account: "shop".into(),
+        source: Address::new(5, 0, b"SHOP"),
+        destination: Address::new(1, 1, format!("35840{:07}", id % 10_000_000).as_bytes()),
+        submitted_destination: None,
+        service_type: SmallVec::new(),
+        protocol_id: 0,
+        priority: 0,
+        esm_class: 0,
+        receipt: ReceiptRequest(1),
+        accepted_at: NOW,
+        not_before: Timestamp(0),
+        expires_at: NOW.plus(Duration::from_secs(86_400)),
+        validity_given: false,
+        body: Body { alphabet: Alphabet::Gsm7, octets: Bytes::from_static(b"Hei") },
+        dcs_class: 0,
+        concatenation: None,
+        udh: Bytes::new(),
+        reference: 7,
+        tlvs: Bytes::new(),
+        short_id: false,
+    };
+    Arc::new(Job { id: MessageId(id), account: AccountKey(0), message, route: SmallVec::from_slice(&[OPERATOR]) })
+}
+
+fn item(job: Arc<Job>) -> Item<Job> {
+    Item {
+        id: job.id,
+        account: job.account,
+        priority: 0,
+        attempts: 0,
+        done: 0,
+        queued_at: NOW,
+        expires_at: job.message.expires_at,
+        payload: Some(job),
+    }
+}
+
+/// The process's memory that is not on disk, in octets.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+struct World {
+    ledger: Ledger,
+    rules: Plain,
+    effects: Vec<Effect>,
+}
+
+impl World {
+    fn new() -> Self {
+        let (accounts, operators) = (Arc::<Names>::default(), Arc::<Names>::default());
+        accounts.intern("shop");
+        operators.intern("alpha");
+        let hour = Duration::from_secs(3_600);
+        let limits = Limits { mail_time_to_live: hour, receipt_timeout: hour, early_receipt: hour, mo_reassembly: hour };
+        World { ledger: Ledger::new(Ids::default(), accounts, operators, 100, 100), rules: Plain(limits), effects: Vec::new() }
+    }
+
+    /// What happens 5,000 times a second.
+    fn apply(&mut self, event: Event, at: u64) {
+        let now = Timestamp(NOW.0 + at / 5);
+        let mut turn = Turn { now, log: &mut Nowhere, rules: &self.rules, effects: &mut self.effects };
+        assert_eq!(self.ledger.apply(event, &mut turn), 0);
+    }
+}
+
+/// Messages that wait in an operator's queue.
+fn waiting(count: u64) -> (Ledger, Queue<Job>) {
+    let mut world = World::new();
+    let mut queue = Queue::new(100);
+    for id in 1..=count {
+        world.apply(Event::Accept(job(id)), id);
+        for effect in world.effects.drain(..) {
+            if let Effect::Queue(waiting) = effect {
+                queue.push(item(waiting.job));
+            }
+        }
+    }
+    assert_eq!((world.ledger.pending_messages() as u64, queue.len() as u64), (count, count));
+    (world.ledger, queue)
+}
+
+/// Messages that an operator has taken and given an id of `digits` characters.
+fn sent(count: u64, digits: usize) -> Ledger {
+    let mut world = World::new();
+    for id in 1..=count {
+        let job = job(id);
+        world.apply(Event::Accept(job.clone()), id);
+        let operator_id = OperatorId::from_slice(format!("{:0digits$x}", 0x8_0000_0000 + id * 7).as_bytes());
+        world.apply(Event::Sent { job, operator: OPERATOR, part: 0, total: 1, operator_id }, id);
+        world.effects.clear();
+    }
+    assert_eq!(world.ledger.pending_messages() as u64, count);
+    world.ledger
+}
+
+fn octets_each<T>(count: u64, make: impl FnOnce(u64) -> T) -> u64 {
+    let before = resident();
+    let made = make(count);
+    let each = (resident() - before) / count;
+    drop(made);
+    each
+}
+
+#[test]
+fn a_pending_message_takes_ninety_octets_of_memory() {
+    let each = [octets_each(MESSAGES, waiting), octets_each(MESSAGES, |count| sent(count, 10))];
+    println!("waiting, sent: {each:?} octets each");
+    assert!(each.iter().all(|octets| (40..=BUDGET).contains(octets)), "waiting, sent: {each:?}");
+}
