@@ -282,8 +282,7 @@ impl Client {
 
     #[inline]
     fn send(&mut self, at: Instant, wire: &mut Wire<Pending>, pending: Pending) {
-        let body = self.messages.body(pending.tag, pending.since);
-        wire.send(at, CommandId::SubmitSm, pending, |_, out| out.extend_from_slice(body));
+        wire.send(at, CommandId::SubmitSm, pending, |pending, out| self.messages.write(pending.tag, pending.since, out));
     }
 
     fn hand_over(&mut self) {

@@ -18,7 +18,7 @@ const SHORT_MESSAGE: usize = 254;
 #[derive(Debug, Clone)]
 pub struct Messages {
     templates: Vec<Template>,
-    tag: Tag,
+    digits: Digits,
 }
 
 #[derive(Debug, Clone)]
@@ -64,61 +64,60 @@ impl Messages {
             let text_at = encoded.len() - body.octets.len() + octets_per_character - 1;
             Template { body: encoded, suffix_at, text_at, step: octets_per_character, has_tag, has_stamp }
         };
-        Messages { templates: prefixes.iter().map(template).collect(), tag: Tag::new() }
+        Messages { templates: prefixes.iter().map(template).collect(), digits: Digits::default() }
     }
 
-    /// The body of the message with this tag, submitted at `micros` of the machine's clock.
+    /// Appends the body of the message with this tag, submitted at `micros` of the machine's clock.
     #[inline]
-    pub fn body(&mut self, tag: u64, micros: u64) -> &[u8] {
+    pub fn write(&mut self, tag: u64, micros: u64, out: &mut Vec<u8>) {
         let count = self.templates.len() as u64;
-        let template = &mut self.templates[(tag % count) as usize];
-        let digits = self.tag.digits(tag);
-        template.body[template.suffix_at..][..SUFFIX_DIGITS].copy_from_slice(&digits[TAG_DIGITS - SUFFIX_DIGITS..]);
-        let text = &mut template.body[template.text_at..];
+        let template = &self.templates[(tag % count) as usize];
+        let start = out.len();
+        out.extend_from_slice(&template.body);
+        let body = &mut out[start..];
+        let digits = self.digits.of(tag);
+        body[template.suffix_at..][..SUFFIX_DIGITS].copy_from_slice(&digits[TAG_DIGITS - SUFFIX_DIGITS..]);
+        let text = &mut body[template.text_at..];
         match (template.has_tag, template.step) {
             (false, _) => {}
-            (true, 1) => text[..TAG_DIGITS].copy_from_slice(digits),
-            (true, step) => text.iter_mut().step_by(step).zip(digits).for_each(|(place, digit)| *place = *digit),
+            (true, 1) => text[..TAG_DIGITS].copy_from_slice(&digits),
+            (true, step) => text.iter_mut().step_by(step).zip(digits).for_each(|(place, digit)| *place = digit),
         }
         if template.has_stamp {
             stamp::write(text, template.step, micros);
         }
-        &template.body
     }
 }
 
-/// The digits of the last tag: of the next one they are mostly the same.
-#[derive(Debug, Clone)]
-struct Tag {
-    number: u64,
-    digits: [u8; TAG_DIGITS],
+/// The last ten decimal digits of tags, of which the first eight stay the same for a hundred tags.
+#[derive(Debug, Clone, Default)]
+struct Digits {
+    hundreds: u64,
+    /// `None` before the first tag.
+    first: Option<[u8; TAG_DIGITS - 2]>,
 }
 
-impl Tag {
-    fn new() -> Tag {
-        Tag { number: 0, digits: [b'0'; TAG_DIGITS] }
-    }
-
-    /// The last ten decimal digits of a tag.
+impl Digits {
     #[inline]
-    fn digits(&mut self, tag: u64) -> &[u8; TAG_DIGITS] {
-        if tag == self.number + 1 {
-            for digit in self.digits.iter_mut().rev() {
-                if *digit < b'9' {
-                    *digit += 1;
-                    break;
+    fn of(&mut self, tag: u64) -> [u8; TAG_DIGITS] {
+        let hundreds = tag / 100;
+        let first = match self.first {
+            Some(first) if hundreds == self.hundreds => first,
+            _ => {
+                let (mut first, mut rest) = ([0; TAG_DIGITS - 2], hundreds);
+                for digit in first.iter_mut().rev() {
+                    *digit = b'0' + (rest % 10) as u8;
+                    rest /= 10;
                 }
-                *digit = b'0';
+                self.hundreds = hundreds;
+                *self.first.insert(first)
             }
-        } else {
-            let mut rest = tag;
-            for digit in self.digits.iter_mut().rev() {
-                *digit = b'0' + (rest % 10) as u8;
-                rest /= 10;
-            }
-        }
-        self.number = tag;
-        &self.digits
+        };
+        let last = (tag % 100) as u8;
+        let mut digits = [0; TAG_DIGITS];
+        digits[..TAG_DIGITS - 2].copy_from_slice(&first);
+        digits[TAG_DIGITS - 2..].copy_from_slice(&[b'0' + last / 10, b'0' + last % 10]);
+        digits
     }
 }
 
@@ -152,7 +151,9 @@ mod tests {
 
     fn read<R>(messages: &mut Messages, tag: u64, look: impl FnOnce(MessageView<'_>) -> R) -> R {
         let mut pdu = BytesMut::new();
-        encode::request(&mut pdu, CommandId::SubmitSm, 1, |out| out.extend_from_slice(messages.body(tag, 0xABC)));
+        let mut body = Vec::new();
+        messages.write(tag, 0xABC, &mut body);
+        encode::request(&mut pdu, CommandId::SubmitSm, 1, |out| out.extend_from_slice(&body));
         let frame = Frame::new(pdu.freeze()).expect("a whole PDU");
         look(MessageView::parse(&frame, Strictness::Strict).expect("a valid submit_sm"))
     }
@@ -211,10 +212,10 @@ mod tests {
     proptest! {
         #[test]
         fn tags_are_written_in_any_order(tags in prop::collection::vec(prop_oneof![0u64..3, 95u64..105, 999_999_995u64..20_000_000_000], 1..50)) {
-            let mut tag = Tag::new();
+            let mut digits = Digits::default();
             for number in tags.into_iter().flat_map(|number| [number, number + 1, number + 2]) {
                 let expected = format!("{:010}", number % 10_000_000_000);
-                prop_assert_eq!(tag.digits(number).as_slice(), expected.as_bytes());
+                prop_assert_eq!(digits.of(number).to_vec(), expected.into_bytes());
             }
         }
     }
