@@ -47,7 +47,7 @@ pub struct LoadArgs {
     #[arg(long, conflicts_with = "length")]
     text: Option<String>,
     /// Write into each text when it was to be submitted, behind the tag: `smppgw simulate` on the same machine then reports how
-    /// long messages were on their way. Takes nine characters.
+    /// long messages were on their way. Tag and stamp take 19 characters.
     #[arg(long)]
     stamp: bool,
     /// Beginnings of the destinations, in turn; seven digits of a counter follow.
@@ -163,6 +163,9 @@ pub(super) fn runtime(threads: u16) -> std::io::Result<Runtime> {
 }
 
 async fn generate(args: &LoadArgs) -> Result<Report, Box<dyn std::error::Error>> {
+    if args.stamp && args.text.is_none() && args.length < load::STAMPED {
+        return Err(format!("tag and stamp need {} characters, the text has {}", load::STAMPED, args.length).into());
+    }
     let accepted = args.accepted.as_ref().map(|path| LineFile::append_to(path).map(Arc::new)).transpose()?;
     let mut before = Totals::default();
     let load = load::run(args.settings(accepted.clone()), |totals| {

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use crate::message::Address;
-use crate::simulator::stamp::{self, TAG_DIGITS};
+use crate::simulator::stamp::{self, STAMPED, TAG_DIGITS};
 use crate::smpp::{AddressView, CommandId, MessageView, TlvTag, Tlvs, encode, tlv};
 use crate::text::decode::data_coding;
 use crate::text::{Alphabet, Body};
@@ -136,7 +136,7 @@ pub fn of_length(length: usize, stamp: bool) -> String {
     let words = "Hyvaa paivaa, tilauksesi on noudettavissa. ";
     let text = match length {
         0..TAG_DIGITS => String::new(),
-        stamp::STAMPED.. if stamp => stamped(""),
+        STAMPED.. if stamp => stamped(""),
         _ => tagged(""),
     };
     text.chars().chain(words.chars().cycle()).take(length).collect()

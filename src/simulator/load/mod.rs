@@ -26,6 +26,7 @@ pub use messages::{Messages, of_length, stamped, tagged};
 pub use report::Report;
 
 use super::stamp::MachineClock;
+pub use super::stamp::STAMPED;
 use super::{Histogram, LineFile};
 use crate::link::now;
 use crate::message::Address;

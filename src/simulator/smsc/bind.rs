@@ -251,7 +251,7 @@ impl Bind {
         self.transit.extend(stamp::age(text, moment.micros));
         let behaviour = &self.manner.behaviour;
         if behaviour.poison.as_ref().is_some_and(|poison| text.starts_with(poison)) {
-            self.note(&message, None, None);
+            self.note(&message, false, None);
             self.doomed = true;
             return;
         }
@@ -264,46 +264,36 @@ impl Bind {
         match answer {
             Answer::Silence => {
                 self.counts.silent += 1;
-                self.note(&message, None, None);
+                self.note(&message, false, None);
             }
             Answer::Status(CommandStatus::EsmeRok) => self.accept(moment, request, &message, text),
             Answer::Status(status) => {
                 self.counts.refused += 1;
-                self.note(&message, None, Some(status));
-                self.respond(moment.at, request, Err(status));
+                self.note(&message, false, Some(status));
+                self.respond(moment.at, request, status);
             }
         }
     }
 
     fn accept(&mut self, moment: Moment, request: Ticket, message: &MessageView<'_>, text: &[u8]) {
-        let id = self.operator.take_id();
-        let mut ids = std::mem::take(&mut self.ids);
-        let id_text = ids.write(id, self.manner.behaviour.ids);
+        self.ids.write(self.operator.take_id(), self.manner.behaviour.ids);
         self.counts.accepted += 1;
-        self.note(message, Some((id, id_text)), Some(CommandStatus::EsmeRok));
+        self.note(message, true, Some(CommandStatus::EsmeRok));
         if self.manner.behaviour.early_receipt {
-            self.schedule_receipt(moment, Duration::ZERO, (id, id_text), message, text);
+            self.schedule_receipt(moment, Duration::ZERO, message, text);
             self.deliver(moment.at);
-            self.respond(moment.at, request, Ok(id_text));
+            self.respond(moment.at, request, CommandStatus::EsmeRok);
         } else {
-            self.respond(moment.at, request, Ok(id_text));
-            self.schedule_receipt(moment, self.manner.behaviour.receipt_delay, (id, id_text), message, text);
+            self.respond(moment.at, request, CommandStatus::EsmeRok);
+            self.schedule_receipt(moment, self.manner.behaviour.receipt_delay, message, text);
         }
-        self.ids = ids;
         if text.get(..ECHO.len()).is_some_and(|start| start.eq_ignore_ascii_case(ECHO)) {
             self.echo(moment.at, message, &text[ECHO.len()..]);
         }
     }
 
-    /// Schedules the receipt of an accepted message, if it is to have one.
-    fn schedule_receipt(
-        &mut self,
-        moment: Moment,
-        delay: Duration,
-        (id, id_text): (u64, &[u8]),
-        message: &MessageView<'_>,
-        text: &[u8],
-    ) {
+    /// Schedules the receipt of the message accepted last, if it is to have one.
+    fn schedule_receipt(&mut self, moment: Moment, delay: Duration, message: &MessageView<'_>, text: &[u8]) {
         let requested = ReceiptRequest(message.registered_delivery);
         let behaviour = &self.manner.behaviour;
         if !requested.wants_any() {
@@ -316,9 +306,9 @@ impl Bind {
         let other_id: IdText;
         let receipt = Receipt {
             id: match behaviour.receipt_id {
-                ReceiptId::Same => id_text,
+                ReceiptId::Same => self.ids.text(),
                 other => {
-                    other_id = message_id::receipt_form(id, behaviour.ids, other);
+                    other_id = message_id::receipt_form(self.ids.number(), behaviour.ids, other);
                     &other_id
                 }
             },
@@ -354,34 +344,30 @@ impl Bind {
         self.schedule(at, Delivery::mo(&mo));
     }
 
-    fn note(&mut self, message: &MessageView<'_>, id: Option<(u64, &[u8])>, status: Option<CommandStatus>) {
+    /// Keeps a submission for those who want to see it; an accepted one has the id written last.
+    fn note(&mut self, message: &MessageView<'_>, accepted: bool, status: Option<CommandStatus>) {
         if self.operator.settings.keep_records {
-            self.records.push(Record::of(message, id.map_or(0, |(number, _)| number), status));
+            self.records.push(Record::of(message, if accepted { self.ids.number() } else { 0 }, status));
         }
         if self.operator.settings.log.is_some() {
-            record::write_line(&mut self.lines, &self.operator.settings.name, message, id.map_or(b"-", |(_, text)| text), status);
+            let id = if accepted { self.ids.text() } else { b"-" };
+            record::write_line(&mut self.lines, &self.operator.settings.name, message, id, status);
         }
     }
 
-    fn respond(&mut self, at: Instant, request: Ticket, answer: Result<&[u8], CommandStatus>) {
+    /// Answers with ESME_ROK and the id written last, or with a refusal.
+    fn respond(&mut self, at: Instant, request: Ticket, status: CommandStatus) {
+        let answer = if status == CommandStatus::EsmeRok { Ok(self.ids.text()) } else { Err(status) };
         let delay = self.manner.behaviour.response_delay;
         if delay.is_zero() {
-            return self.respond_now(request, answer);
+            return respond_now(&mut self.wire, request, answer);
         }
         self.delayed.push_back(Delayed { due: at + delay, request, answer: answer.map(IdText::from_slice) });
     }
 
-    #[inline]
-    fn respond_now(&mut self, request: Ticket, answer: Result<&[u8], CommandStatus>) {
-        match answer {
-            Ok(id) => self.wire.respond_id(request, id),
-            Err(status) => self.wire.respond(request, status),
-        }
-    }
-
     fn answer_delayed(&mut self, at: Instant) {
         while let Some(delayed) = self.delayed.pop_front_if(|delayed| delayed.due <= at) {
-            self.respond_now(delayed.request, delayed.answer.as_deref().map_err(|status| *status));
+            respond_now(&mut self.wire, delayed.request, delayed.answer.as_deref().map_err(|status| *status));
         }
     }
 
@@ -437,6 +423,13 @@ impl Bind {
         if self.counts != Counts::default() {
             self.operator.count(&std::mem::take(&mut self.counts));
         }
+    }
+}
+
+fn respond_now(wire: &mut Wire<Delivery>, request: Ticket, answer: Result<&[u8], CommandStatus>) {
+    match answer {
+        Ok(id) => wire.respond_id(request, id),
+        Err(status) => wire.respond(request, status),
     }
 }
 
