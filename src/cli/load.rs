@@ -36,8 +36,8 @@ pub struct LoadArgs {
     /// How long to send, instead of how many.
     #[arg(long, value_name = "SECONDS", conflicts_with = "messages")]
     seconds: Option<u64>,
-    /// Messages per second over all binds; latency then counts from when each should have left. Without it, as fast as the
-    /// windows allow.
+    /// Messages per second over all binds, due by the clock whatever the peer does; latency then counts from when each should have
+    /// left. What is due on a bind within a millisecond leaves at once. Without it, as fast as the windows allow.
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
     /// Characters of each text; more than 160 make the gateway split it.
