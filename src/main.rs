@@ -46,8 +46,8 @@ fn main() -> ExitCode {
         Command::Split(args) => split::command(&args),
         Command::HashPassword(args) => hash_password::run(&args),
         Command::Send(args) => block_on(send::run(args, ctl::describe)),
-        Command::Load(args) => block_on(load::run(args)),
-        Command::Simulate(args) => block_on(simulate::run(args)),
+        Command::Load(args) => load::run(&args),
+        Command::Simulate(args) => simulate::run(&args),
         Command::Demo(args) => block_on(demo::run(&args)),
     }
 }

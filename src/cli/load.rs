@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, Runtime};
+
 use crate::simulator::load::{self, Amount, LoadSettings, Report, Totals};
 use crate::simulator::{LineFile, address};
 
@@ -34,16 +36,20 @@ pub struct LoadArgs {
     /// How long to send, instead of how many.
     #[arg(long, value_name = "SECONDS", conflicts_with = "messages")]
     seconds: Option<u64>,
-    /// Messages per second over all binds; latency then counts from when each should have left. Without it, as fast as the
-    /// windows allow.
+    /// Messages per second over all binds, due by the clock whatever the peer does; latency then counts from when each should have
+    /// left. What is due on a bind within a millisecond leaves at once. Without it, as fast as the windows allow.
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     rate: Option<f64>,
     /// Characters of each text; more than 160 make the gateway split it.
     #[arg(long, default_value_t = 100)]
     length: usize,
-    /// The text, behind the ten digits of the tag.
+    /// The text, behind the ten digits of the tag and the stamp.
     #[arg(long, conflicts_with = "length")]
     text: Option<String>,
+    /// Write into each text when it was to be submitted, behind the tag: `smppgw simulate` on the same machine then reports how
+    /// long messages were on their way. Tag and stamp take 19 characters.
+    #[arg(long)]
+    stamp: bool,
     /// Beginnings of the destinations, in turn; seven digits of a counter follow.
     #[arg(long, value_name = "PREFIX,...", value_delimiter = ',', default_value = "35840")]
     destination: Vec<String>,
@@ -64,6 +70,9 @@ pub struct LoadArgs {
     /// Append a line tag,message_id per accepted message.
     #[arg(long, value_name = "FILE")]
     accepted: Option<PathBuf>,
+    /// Threads that do the work. One is cheapest; more than one is for what one cannot carry.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
     /// The report as JSON.
     #[arg(long)]
     json: bool,
@@ -111,7 +120,11 @@ impl LoadArgs {
                 None => Amount::Messages(self.messages),
             },
             rate: self.rate,
-            text: self.text.as_deref().map_or_else(|| load::of_length(self.length), load::tagged),
+            text: match &self.text {
+                Some(text) if self.stamp => load::stamped(text),
+                Some(text) => load::tagged(text),
+                None => load::of_length(self.length, self.stamp),
+            },
             source: address(&self.source),
             prefixes: self.destination.clone(),
             receipts: self.receipts.0,
@@ -124,8 +137,9 @@ impl LoadArgs {
 }
 
 /// Exit code 0 when every message was accepted and every receipt came.
-pub async fn run(args: LoadArgs) -> ExitCode {
-    match generate(&args).await {
+pub fn run(args: &LoadArgs) -> ExitCode {
+    let report = runtime(args.threads).map_err(Into::into).and_then(|runtime| runtime.block_on(generate(args)));
+    match report {
         Ok(report) => {
             match serde_json::to_string_pretty(&report) {
                 Ok(json) if args.json => say(json),
@@ -140,7 +154,18 @@ pub async fn run(args: LoadArgs) -> ExitCode {
     }
 }
 
+/// A runtime for many binds and few threads: with one, nothing is handed from thread to thread.
+pub(super) fn runtime(threads: u16) -> std::io::Result<Runtime> {
+    match threads {
+        1 => Builder::new_current_thread().enable_all().build(),
+        _ => Builder::new_multi_thread().worker_threads(usize::from(threads)).enable_all().build(),
+    }
+}
+
 async fn generate(args: &LoadArgs) -> Result<Report, Box<dyn std::error::Error>> {
+    if args.stamp && args.text.is_none() && args.length < load::STAMPED {
+        return Err(format!("tag and stamp need {} characters, the text has {}", load::STAMPED, args.length).into());
+    }
     let accepted = args.accepted.as_ref().map(|path| LineFile::append_to(path).map(Arc::new)).transpose()?;
     let mut before = Totals::default();
     let load = load::run(args.settings(accepted.clone()), |totals| {

@@ -1,5 +1,6 @@
 //! `smppgw simulate`: simulated operators, as many as there are addresses.
 
+use super::load::runtime;
 use super::say;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::receipt::ReceiptId;
 use crate::simulator::smsc::{Answer, IdForm, MoSource, ReceiptForm};
-use crate::simulator::{Behaviour, Counts, LineFile, Mo, Smsc, SmscSettings, address};
+use crate::simulator::{Behaviour, Counts, LineFile, Mo, Quantiles, Smsc, SmscSettings, address};
 use crate::smpp::CommandStatus;
 use crate::text::Body;
 use crate::text::decode::data_coding;
@@ -20,7 +21,8 @@ use crate::text::decode::data_coding;
 /// How often the log reaches its file.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
-/// Run simulated operators until interrupted; a JSON summary is the last line of the output.
+/// Run simulated operators until interrupted; a JSON summary is the last line of the output. It counts by operator, and tells in
+/// `transit_ms` how long messages of `smppgw load --stamp` were on their way.
 #[derive(Debug, clap::Args)]
 pub struct SimulateArgs {
     /// An operator as NAME=ADDRESS:PORT; repeat it, or separate several by commas.
@@ -55,7 +57,11 @@ pub struct SimulateArgs {
     /// Answer this fraction with this status, such as 0x0B=0.01.
     #[arg(long, value_name = "STATUS=FRACTION")]
     reject: Vec<Rejection>,
-    /// Fraction answered with ESME_RTHROTTLED (0x58).
+    /// Submissions per second, over all binds of an operator; what comes faster is answered with ESME_RTHROTTLED (0x58). A tenth of
+    /// a second's may come at once.
+    #[arg(long, value_name = "PER_SECOND", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    /// Fraction answered with ESME_RTHROTTLED (0x58) whatever the rate.
     #[arg(long, value_name = "FRACTION", value_parser = fraction, default_value = "0")]
     throttle: f64,
     /// Fraction answered with ESME_RSYSERR (0x08).
@@ -88,6 +94,9 @@ pub struct SimulateArgs {
     /// Makes the drawn outcomes repeatable.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Threads that do the work. One is cheapest; more than one is for what one cannot carry.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: u16,
     /// No figures every second.
     #[arg(long)]
     quiet: bool,
@@ -168,6 +177,7 @@ impl SimulateArgs {
             receipt_delay: self.receipt_delay.into(),
             response_delay: self.delay.into(),
             answers,
+            rate: self.rate,
             undelivered: self.undelivered,
             early_receipt: self.early_receipt,
             duplicate_receipts: self.duplicate_receipts,
@@ -192,8 +202,8 @@ impl SimulateArgs {
 }
 
 /// Runs until SIGINT or SIGTERM.
-pub async fn run(args: SimulateArgs) -> ExitCode {
-    match simulate(&args).await {
+pub fn run(args: &SimulateArgs) -> ExitCode {
+    match runtime(args.threads).and_then(|runtime| runtime.block_on(simulate(args))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("smppgw simulate: {error}");
@@ -231,14 +241,23 @@ async fn simulate(args: &SimulateArgs) -> std::io::Result<()> {
     }
     let mut summary = serde_json::Map::new();
     for (smsc, _) in operators {
-        let name = smsc.name().to_owned();
-        summary.insert(name, serde_json::to_value(smsc.stop().await)?);
+        let (name, transit_ms) = (smsc.name().to_owned(), smsc.transit());
+        summary.insert(name, serde_json::to_value(Summary { counts: smsc.stop().await, transit_ms })?);
     }
     if let Some(log) = &log {
         log.flush()?;
     }
     say(serde_json::Value::Object(summary));
     Ok(())
+}
+
+/// What an operator has to tell in the end.
+#[derive(serde::Serialize)]
+struct Summary {
+    #[serde(flatten)]
+    counts: Counts,
+    /// How long stamped messages were on their way.
+    transit_ms: Quantiles,
 }
 
 /// One second of one operator.

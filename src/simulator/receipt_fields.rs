@@ -18,12 +18,12 @@ impl<'a> ReceiptFields<'a> {
         if message.esm_class & 0x3C == 0 && message.tlvs.receipted_message_id().is_none() {
             return None;
         }
-        let text = message.message_text().unwrap_or_default();
+        let text = || message.message_text().unwrap_or_default();
         Some(ReceiptFields {
-            message_id: message.tlvs.receipted_message_id().or_else(|| word_after(text, b"id:"))?,
+            message_id: message.tlvs.receipted_message_id().or_else(|| word_after(text(), b"id:"))?,
             state: match message.tlvs.message_state().and_then(State::from_number) {
                 Some(state) => state,
-                None => word_after(text, b"stat:").map_or(State::Unknown, State::from_word),
+                None => word_after(text(), b"stat:").map_or(State::Unknown, State::from_word),
             },
         })
     }

@@ -303,3 +303,36 @@ async fn the_log_and_the_list_of_accepted_messages_name_the_same_ids() {
     assert_eq!(logged.len(), 100);
     assert_eq!(logged, accepted);
 }
+
+#[tokio::test]
+async fn stamped_messages_tell_how_long_they_were_on_their_way() {
+    let smsc = operator(prompt()).await;
+    let settings = LoadSettings { text: load::of_length(20, true), rate: Some(2000.0), ..load_of(100, &smsc) };
+    let report = run(settings).await;
+    let transit = smsc.transit();
+    assert_eq!((transit.count, report.response_ms.count), (100, 100));
+    // A message arrives before it is answered.
+    assert!(transit.max <= report.response_ms.max && transit.p50 <= report.response_ms.p50 * 1.02 + 0.001, "{transit} {report}");
+    run(load_of(100, &smsc)).await;
+    assert_eq!(smsc.transit().count, 100);
+}
+
+#[tokio::test]
+async fn what_comes_faster_than_the_rate_is_throttled() {
+    let smsc = operator(Behaviour { rate: Some(100), ..prompt() }).await;
+    let report = run(load_of(500, &smsc)).await;
+    // A tenth of a second's at once, and what has become free since.
+    let allowed = 10 + (report.seconds * 100.0).ceil() as u64;
+    assert!((10..=allowed).contains(&report.totals.accepted), "{report}");
+    let counts = smsc.counts();
+    assert_eq!(report.refusals.get("0x58").copied(), Some(500 - report.totals.accepted));
+    assert_eq!((counts.throttled, counts.refused), (report.totals.refused, report.totals.refused));
+}
+
+#[tokio::test]
+async fn within_the_rate_nothing_is_throttled() {
+    let smsc = operator(Behaviour { rate: Some(2000), ..prompt() }).await;
+    let report = run(LoadSettings { rate: Some(1000.0), ..load_of(200, &smsc) }).await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(smsc.counts().throttled, 0);
+}

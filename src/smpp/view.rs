@@ -64,8 +64,17 @@ impl<'a> MessageView<'a> {
     ///
     /// The first field that cannot be read, with the status to answer.
     pub fn parse(frame: &'a Frame, strictness: Strictness) -> Result<MessageView<'a>, ViewError> {
-        let reader = Reader::new(frame.body(), strictness);
-        match frame.command_id() {
+        MessageView::parse_body(frame.command_id(), frame.body(), strictness)
+    }
+
+    /// Reads the body of one of these commands.
+    ///
+    /// # Errors
+    ///
+    /// As [`MessageView::parse`].
+    pub fn parse_body(command: CommandId, body: &'a [u8], strictness: Strictness) -> Result<MessageView<'a>, ViewError> {
+        let reader = Reader::new(body, strictness);
+        match command {
             CommandId::SubmitSm | CommandId::DeliverSm => Self::short_form(reader),
             CommandId::DataSm => Self::data_form(reader),
             _ => Err(ViewError { field: Field::Command, problem: Problem::Conflict }),

@@ -2,26 +2,27 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use bytes::BufMut;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Sleep, sleep_until};
 
+use super::pace::Pace;
 use super::receipts::Seen;
-use super::{Measured, Messages, Run, Totals};
-use crate::link::{self, Link, now};
+use super::{Books, Messages, Run, Totals};
+use crate::link::now;
 use crate::simulator::ReceiptFields;
-use crate::smpp::view::MessageResponseView;
-use crate::smpp::{
-    BindKind, BindView, CommandId, CommandStatus, Event, Frame, MessageView, Role, Session, Settings, Strictness, Timers,
-    Version, status,
-};
+use crate::simulator::alarm::Alarm;
+use crate::simulator::wire::{Input, Pdu, Received, Wire};
+use crate::smpp::{BindKind, BindView, CommandId, CommandStatus, MessageView, Role, Strictness, Version, status};
 
 /// Pauses between attempts to connect grow from the first to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the peer may take to answer the final unbind.
 const PARTING: Duration = Duration::from_secs(2);
@@ -53,21 +54,21 @@ impl std::error::Error for ClientError {}
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pending {
     tag: u64,
-    /// When it left, or should have left.
-    since: Instant,
+    /// When it left, or should have left, in microseconds of the run's clock.
+    since: u64,
 }
 
 pub(super) struct Client {
     run: Arc<Run>,
     messages: Messages,
+    input: Input,
     /// Unanswered when their connection ended.
     again: VecDeque<Pending>,
-    /// With a fixed rate: when the next message is to leave, and the time between two.
-    schedule: Option<(Instant, Duration)>,
+    /// With a fixed rate.
+    pace: Option<Pace>,
     index: usize,
     has_started: bool,
-    timer: Pin<Box<Sleep>>,
-    measured: Measured,
+    alarm: Alarm,
     // What this turn has brought.
     totals: Totals,
     lines: Vec<u8>,
@@ -78,12 +79,12 @@ impl Client {
         let settings = &run.settings;
         Client {
             messages: Messages::new(&settings.source, &settings.prefixes, &settings.text, settings.receipts),
+            input: Input::default(),
             again: VecDeque::new(),
-            schedule: None,
+            pace: None,
             index,
             has_started: false,
-            timer: Box::pin(sleep_until(tokio::time::Instant::now())),
-            measured: Measured::default(),
+            alarm: Alarm::new(now()),
             totals: Totals::default(),
             lines: Vec::new(),
             run,
@@ -91,26 +92,27 @@ impl Client {
     }
 
     /// Works until the run is finished, or, unless it reconnects, until the connection ends.
-    pub async fn run(mut self) -> Result<Measured, ClientError> {
+    pub async fn run(mut self) -> Result<(), ClientError> {
         let mut finish = self.run.finish.subscribe();
         let mut pause = BACKOFF.0;
         loop {
+            self.input = Input::default();
             let connected = tokio::select! {
-                connected = connect(&self.run) => connected,
-                () = is_set(&mut finish) => return Ok(self.measured),
+                connected = connect(&self.run, &mut self.input) => connected,
+                () = is_set(&mut finish) => return Ok(()),
             };
             match connected {
-                Ok(link) => {
+                Ok(wire) => {
                     pause = BACKOFF.0;
                     self.totals.binds += 1;
-                    self.start(&mut finish).await;
-                    self.serve(link, &mut finish).await;
+                    self.start(&mut finish).await?;
+                    self.serve(wire, &mut finish).await;
                 }
                 Err(error) if !self.run.settings.reconnect => return Err(error),
                 Err(_) => {}
             }
             if !self.run.settings.reconnect || *finish.borrow() {
-                return Ok(self.measured);
+                return Ok(());
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(BACKOFF.1),
@@ -120,69 +122,69 @@ impl Client {
     }
 
     /// Waits for the other clients, the first time.
-    async fn start(&mut self, finish: &mut watch::Receiver<bool>) {
+    async fn start(&mut self, finish: &mut watch::Receiver<bool>) -> Result<(), ClientError> {
         if std::mem::replace(&mut self.has_started, true) {
-            return;
+            return Ok(());
         }
         tokio::select! {
             _ = self.run.start.wait() => {}
             () = is_set(finish) => {}
         }
         if let Some(rate) = self.run.settings.rate {
-            let binds = self.run.settings.binds as f64;
-            let offset = Duration::from_secs_f64(self.index as f64 / rate);
-            self.schedule = Some((now() + offset, Duration::from_secs_f64(binds / rate)));
+            self.pace = Some(Pace::start(now(), rate, self.index, self.run.settings.binds).map_err(ClientError::Connect)?);
         }
+        Ok(())
     }
 
     /// Serves one connection until it ends.
-    async fn serve(&mut self, mut link: Link<Pending>, finish: &mut watch::Receiver<bool>) {
+    async fn serve(&mut self, mut wire: Wire<Pending>, finish: &mut watch::Receiver<bool>) {
         loop {
-            let at = now();
-            while let Some(event) = link.session.poll_event() {
-                self.handle(at, &mut link.session, event);
-            }
-            if link.session.is_closed() {
-                self.hand_over();
-                return link.finish().await;
-            }
-            self.submit(at, &mut link.session);
+            self.turn(&mut wire);
             self.hand_over();
-            let due = self.next_due(&link.session);
-            if let Some(due) = due
-                && self.timer.deadline().into_std() != due
-            {
-                self.timer.as_mut().reset(due.into());
+            if wire.is_closed() {
+                return wire.finish().await;
             }
+            wire.flush();
+            if wire.is_closed() {
+                continue;
+            }
+            self.alarm.set(wire.deadline());
+            let may_send = wire.free_window() > 0 && self.run.sending.load(Ordering::Relaxed);
             tokio::select! {
                 biased;
-                () = is_set(finish) => return part(link).await,
-                () = self.timer.as_mut(), if due.is_some() => {}
-                () = link.progress() => {}
+                () = is_set(finish) => return part(wire, &mut self.input).await,
+                () = self.alarm.rung() => {}
+                () = due(self.pace.as_ref()), if may_send => {}
+                () = wire.progress(&mut self.input) => {}
             }
         }
     }
 
-    fn next_due(&self, session: &Session<Pending>) -> Option<Instant> {
-        let (next, _) = self.schedule?;
-        (session.free_window() > 0 && self.run.sending.load(std::sync::atomic::Ordering::Relaxed)).then_some(next)
-    }
-
-    fn handle(&mut self, at: Instant, session: &mut Session<Pending>, event: Event<Pending>) {
-        match event {
-            Event::Response { token, frame, status, .. } => self.handle_response(at, token, &frame, status),
-            Event::Request(frame) => {
-                self.handle_delivery(at, &frame);
-                session.respond(at, frame.ticket(), CommandStatus::EsmeRok);
+    /// Handles everything that has come, and sends what may be sent, under one look at the clock and one hold of the books.
+    fn turn(&mut self, wire: &mut Wire<Pending>) {
+        let at = now();
+        let micros = self.run.clock.micros(at);
+        let run = Arc::clone(&self.run);
+        let mut books = run.books();
+        // Taken out, so that its PDUs may be lent to what changes the rest.
+        let mut input = std::mem::take(&mut self.input);
+        while let Some(pdu) = wire.next(&mut input) {
+            match wire.receive(at, pdu) {
+                Received::Answer(pending) => self.handle_response(&mut books, micros, pending, pdu),
+                Received::Request(command) => {
+                    self.handle_delivery(&mut books, micros, command, pdu);
+                    wire.respond(pdu.ticket(), CommandStatus::EsmeRok);
+                }
+                Received::Settled | Received::Bound | Received::BindRefused(_) => {}
             }
-            Event::NoResponse { token, .. } => self.unanswered(token),
-            Event::Closed { unanswered, .. } => unanswered.into_iter().for_each(|pending| self.unanswered(pending)),
-            Event::Bind(_)
-            | Event::Bound { .. }
-            | Event::BindRefused(_)
-            | Event::LateResponse(_)
-            | Event::Unbinding
-            | Event::Fault(_) => {}
+        }
+        self.input = input;
+        wire.check_time(at).into_iter().for_each(|pending| self.unanswered(pending));
+        wire.part(at, false);
+        if wire.is_closed() {
+            wire.take_unanswered().into_iter().for_each(|pending| self.unanswered(pending));
+        } else {
+            self.submit(&mut books, at, micros, wire);
         }
     }
 
@@ -194,89 +196,93 @@ impl Client {
         }
     }
 
-    fn handle_response(&mut self, at: Instant, pending: Pending, frame: &Frame, status: CommandStatus) {
-        self.measured.last_response = Some(at);
-        if status != CommandStatus::EsmeRok {
+    #[inline]
+    fn handle_response(&mut self, books: &mut Books, at: u64, pending: Pending, pdu: Pdu<'_>) {
+        books.last_response = books.last_response.max(at);
+        if pdu.status() != u32::from(CommandStatus::EsmeRok) {
             self.totals.refused += 1;
-            *self.measured.refusals.entry(status.into()).or_default() += 1;
+            *books.refusals.entry(pdu.status()).or_default() += 1;
             return;
         }
         self.totals.accepted += 1;
-        self.measured.responses.record(at.saturating_duration_since(pending.since));
-        let message_id = MessageResponseView::parse(frame).message_id;
+        books.response_times.record(at.saturating_sub(pending.since));
         if self.run.settings.accepted.is_some() {
             // Writing to memory does not fail.
             let _ = io::Write::write_fmt(&mut self.lines, format_args!("{},", pending.tag));
-            self.lines.extend_from_slice(message_id);
+            self.lines.extend_from_slice(pdu.message_id());
             self.lines.push(b'\n');
         }
         if self.run.settings.receipts
-            && let Some(early) = self.run.receipts.accepted(message_id, pending.since)
+            && let Some(early) = books.receipts.accepted(pdu.message_id(), pending.since)
         {
             self.totals.early_receipts += 1;
-            self.count_receipt(early.arrived, pending.since, early.delivered);
+            self.count_receipt(books, early.arrived, pending.since, early.delivered);
         }
     }
 
-    fn handle_delivery(&mut self, at: Instant, frame: &Frame) {
-        let Ok(message) = MessageView::parse(frame, Strictness::Lenient) else { return };
+    #[inline]
+    fn handle_delivery(&mut self, books: &mut Books, at: u64, command: CommandId, pdu: Pdu<'_>) {
+        let Ok(message) = MessageView::parse_body(command, pdu.body(), Strictness::Lenient) else { return };
         let Some(receipt) = ReceiptFields::of(&message) else {
             self.totals.mo += 1;
             return;
         };
-        match self.run.receipts.arrived(receipt.message_id, at, receipt.is_delivered()) {
-            Seen::First(submitted) => self.count_receipt(at, submitted, receipt.is_delivered()),
+        match books.receipts.arrived(receipt.message_id, at, receipt.is_delivered()) {
+            Seen::First(submitted) => self.count_receipt(books, at, submitted, receipt.is_delivered()),
             Seen::Again => self.totals.duplicate_receipts += 1,
             Seen::Unknown => self.totals.unknown_receipts += 1,
         }
     }
 
-    fn count_receipt(&mut self, arrived: Instant, submitted: Instant, delivered: bool) {
+    fn count_receipt(&mut self, books: &mut Books, arrived: u64, submitted: u64, delivered: bool) {
         self.totals.receipts += 1;
         self.totals.delivered += u64::from(delivered);
-        self.measured.receipts.record(arrived.saturating_duration_since(submitted));
+        books.receipt_times.record(arrived.saturating_sub(submitted));
     }
 
     /// Submits what is due and fits.
-    fn submit(&mut self, at: Instant, session: &mut Session<Pending>) {
-        while session.free_window() > 0
+    fn submit(&mut self, books: &mut Books, at: Instant, micros: u64, wire: &mut Wire<Pending>) {
+        while wire.free_window() > 0
             && let Some(pending) = self.again.pop_front()
         {
             self.totals.resent += 1;
-            self.send(at, session, pending);
+            self.send(at, wire, pending);
         }
-        let free = session.free_window();
-        match self.schedule {
-            None => {
-                // A few messages at a time cost far less than one by one, on both sides.
-                if free * 8 >= self.run.settings.window {
-                    for tag in self.run.claim(free) {
-                        self.totals.sent += 1;
-                        self.send(at, session, Pending { tag, since: at });
-                    }
-                }
+        let Some(mut pace) = self.pace.take() else {
+            let free = wire.free_window();
+            // A few messages at a time cost far less than one by one, on both sides.
+            if free * 8 >= self.run.settings.window {
+                self.submit_new(at, wire, free, micros);
             }
-            Some((mut next, interval)) => {
-                let mut count = 0;
-                while count < free && next + interval * count as u32 <= at {
-                    count += 1;
-                }
-                for tag in self.run.claim(count) {
-                    self.measured.lateness.record(at.saturating_duration_since(next));
-                    self.totals.sent += 1;
-                    self.send(at, session, Pending { tag, since: next });
-                    next += interval;
-                }
-                self.schedule = Some((next, interval));
+            return;
+        };
+        loop {
+            let (count, since) = pace.take(at, wire.free_window());
+            if count == 0 {
+                break;
+            }
+            let since = self.run.clock.micros(since);
+            for _ in 0..self.submit_new(at, wire, count, since) {
+                books.lateness.record(micros.saturating_sub(since));
             }
         }
+        self.pace = Some(pace);
     }
 
-    fn send(&mut self, at: Instant, session: &mut Session<Pending>, pending: Pending) {
-        let body = self.messages.body(pending.tag);
-        if let Err(refused) = session.send(at, CommandId::SubmitSm, pending, |out| out.put_slice(body)) {
-            self.again.push_back(refused.token);
+    /// Submits up to so many new messages; returns how many.
+    fn submit_new(&mut self, at: Instant, wire: &mut Wire<Pending>, count: usize, since: u64) -> u64 {
+        let tags = self.run.claim(count);
+        let claimed = tags.end - tags.start;
+        self.totals.sent += claimed;
+        for tag in tags {
+            self.send(at, wire, Pending { tag, since });
         }
+        claimed
+    }
+
+    #[inline]
+    fn send(&mut self, at: Instant, wire: &mut Wire<Pending>, pending: Pending) {
+        wire.send(at, CommandId::SubmitSm, pending, |pending, out| self.messages.write(pending.tag, pending.since, out));
     }
 
     fn hand_over(&mut self) {
@@ -290,66 +296,80 @@ impl Client {
     }
 }
 
-/// Connects and binds as transceiver.
-async fn connect(run: &Run) -> Result<Link<Pending>, ClientError> {
-    let settings = &run.settings;
-    let stream = link::connect(&settings.host, settings.port, None).await.map_err(ClientError::Connect)?;
-    let session_settings = Settings {
-        window: settings.window,
-        peer_window: usize::MAX,
-        timers: Timers { response: settings.response_timeout, ..Timers::default() },
-        ..Settings::new(Role::Esme)
-    };
-    let mut link = Link::new(stream, Session::new(session_settings, now()));
-    bind(&mut link, BindKind::Transceiver, settings.system_id.as_bytes(), settings.password.as_bytes()).await?;
-    Ok(link)
+/// Waits until the pace says that a message is due; for ever without one.
+async fn due(pace: Option<&Pace>) {
+    match pace {
+        Some(pace) => pace.due().await,
+        None => std::future::pending().await,
+    }
 }
 
-/// Binds and waits for the answer.
-///
-/// # Errors
-/// The bind was refused or not answered.
-pub async fn bind<T>(link: &mut Link<T>, kind: BindKind, system_id: &[u8], password: &[u8]) -> Result<(), ClientError> {
-    link.session.bind(
-        now(),
-        &BindView {
-            kind,
-            system_id,
-            password,
-            system_type: b"",
-            version: Version::V3_4,
-            addr_ton: 0,
-            addr_npi: 0,
-            address_range: b"",
-        },
-    );
+/// Connects and binds as transceiver.
+async fn connect(run: &Run, input: &mut Input) -> Result<Wire<Pending>, ClientError> {
+    let settings = &run.settings;
+    let connect = TcpStream::connect((settings.host.as_str(), settings.port));
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, connect).await;
+    let socket = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(ClientError::Connect)?;
+    let started = now();
+    let wire = Wire::new(socket, Role::Esme, settings.window, settings.response_timeout, started);
+    let mut wire = wire.map_err(ClientError::Connect)?;
+    wire.bind(&BindView {
+        kind: BindKind::Transceiver,
+        system_id: settings.system_id.as_bytes(),
+        password: settings.password.as_bytes(),
+        system_type: b"",
+        version: Version::V3_4,
+        addr_ton: 0,
+        addr_npi: 0,
+        address_range: b"",
+    });
+    let mut alarm = Alarm::new(started);
     loop {
-        match link.session.poll_event() {
-            Some(Event::Bound { .. }) => return Ok(()),
-            Some(Event::BindRefused(status)) => return Err(ClientError::BindRefused(status)),
-            Some(Event::Closed { .. }) => return Err(ClientError::NoBindResponse),
-            Some(_) => {}
-            None => link.progress().await,
+        wire.flush();
+        alarm.set(wire.deadline());
+        tokio::select! {
+            () = alarm.rung() => {}
+            () = wire.progress(input) => {}
+        }
+        wire.check_time(now());
+        while let Some(pdu) = wire.next(input) {
+            match wire.receive(now(), pdu) {
+                Received::Bound => return Ok(wire),
+                Received::BindRefused(status) => return Err(ClientError::BindRefused(CommandStatus::from(status))),
+                // What comes before the bind's answer comes again: nobody has taken it.
+                Received::Request(_) => wire.respond(pdu.ticket(), CommandStatus::EsmeRxTAppn),
+                Received::Settled | Received::Answer(_) => {}
+            }
+        }
+        if wire.is_closed() {
+            return Err(ClientError::NoBindResponse);
         }
     }
 }
 
 /// Unbinds; what is unanswered is not waited for.
-pub async fn part<T>(mut link: Link<T>) {
-    if link.session.unanswered() > 0 {
-        link.session.close();
+async fn part(mut wire: Wire<Pending>, input: &mut Input) {
+    if wire.unanswered() > 0 {
+        wire.close();
     } else {
-        link.session.unbind(now());
+        wire.unbind(now());
     }
     let ended = async {
-        while !link.session.is_closed() {
-            link.progress().await;
-            while link.session.poll_event().is_some() {}
+        loop {
+            while let Some(pdu) = wire.next(input) {
+                wire.receive(now(), pdu);
+            }
+            wire.part(now(), false);
+            wire.flush();
+            if wire.is_closed() {
+                return;
+            }
+            wire.progress(input).await;
         }
     };
     // A peer that does not answer is left anyway.
     let _ = tokio::time::timeout(PARTING, ended).await;
-    link.finish().await;
+    wire.finish().await;
 }
 
 async fn is_set(flag: &mut watch::Receiver<bool>) {

@@ -5,22 +5,28 @@
 //! messages it delays.
 
 mod client;
+mod login;
 mod messages;
+mod pace;
 mod receipts;
 mod report;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Barrier, watch};
 use tokio::task::JoinSet;
 
-pub use client::{ClientError, bind, part};
-pub use messages::{Messages, of_length, tagged};
-pub use report::{Quantiles, Report};
+pub use client::ClientError;
+pub use login::{bind, part};
+pub use messages::{Messages, of_length, stamped, tagged};
+pub use report::Report;
 
+use super::stamp::MachineClock;
+pub use super::stamp::STAMPED;
 use super::{Histogram, LineFile};
 use crate::link::now;
 use crate::message::Address;
@@ -40,7 +46,7 @@ pub struct LoadSettings {
     pub amount: Amount,
     /// Messages per second over all binds; `None` sends whenever the window has room.
     pub rate: Option<f64>,
-    /// See [`tagged`] and [`of_length`].
+    /// See [`tagged`], [`stamped`] and [`of_length`].
     pub text: String,
     pub source: Address,
     /// Beginnings of the destinations, at least one.
@@ -121,13 +127,19 @@ struct Run {
     last_tag: u64,
     sending: AtomicBool,
     totals: watch::Sender<Totals>,
-    receipts: Receipts,
+    clock: MachineClock,
+    books: Mutex<Books>,
     /// All clients begin together, once all are bound.
     start: Barrier,
     finish: watch::Sender<bool>,
 }
 
 impl Run {
+    /// Held for one turn of one client.
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes up to `count` new tags.
     fn claim(&self, count: usize) -> Range<u64> {
         if count == 0 || !self.sending.load(Ordering::Relaxed) {
@@ -154,16 +166,31 @@ impl Run {
     }
 }
 
-/// What one client has measured.
-#[derive(Debug, Default)]
-struct Measured {
-    responses: Histogram,
-    receipts: Histogram,
+/// What all clients have measured. Times are microseconds of the run's clock.
+#[derive(Debug)]
+struct Books {
+    receipts: Receipts,
+    response_times: Histogram,
+    receipt_times: Histogram,
     /// How late messages left after the moment the rate had set for them.
     lateness: Histogram,
     /// Counts by `command_status`.
-    refusals: std::collections::BTreeMap<u32, u64>,
-    last_response: Option<Instant>,
+    refusals: BTreeMap<u32, u64>,
+    /// Zero: none yet.
+    last_response: u64,
+}
+
+impl Books {
+    fn new() -> Books {
+        Books {
+            receipts: Receipts::new(),
+            response_times: Histogram::default(),
+            receipt_times: Histogram::default(),
+            lateness: Histogram::default(),
+            refusals: BTreeMap::new(),
+            last_response: 0,
+        }
+    }
 }
 
 /// Runs the load to its end. `watcher` is called every second.
@@ -179,7 +206,8 @@ pub async fn run(settings: LoadSettings, mut watcher: impl FnMut(&Totals)) -> Re
         },
         sending: AtomicBool::new(true),
         totals: watch::Sender::new(Totals::default()),
-        receipts: Receipts::new(),
+        clock: MachineClock::new(now()),
+        books: Mutex::new(Books::new()),
         start: Barrier::new(settings.binds + 1),
         finish: watch::Sender::new(false),
         settings,
@@ -188,31 +216,29 @@ pub async fn run(settings: LoadSettings, mut watcher: impl FnMut(&Totals)) -> Re
     for index in 0..run.settings.binds {
         clients.spawn(Client::new(Arc::clone(&run), index).run());
     }
-    let mut measured = Vec::new();
     let mut patience = std::pin::pin!(tokio::time::sleep(run.settings.patience));
     loop {
         tokio::select! {
             _ = run.start.wait() => break,
             () = &mut patience => return Err(ClientError::Connect(std::io::ErrorKind::TimedOut.into())),
-            Some(ended) = clients.join_next() => measured.push(finished(ended)?),
+            Some(ended) = clients.join_next() => finished(ended)?,
         }
     }
     let started = now();
-    supervise(&run, started, &mut clients, &mut measured, &mut watcher).await?;
+    supervise(&run, started, &mut clients, &mut watcher).await?;
     run.finish.send_replace(true);
     while let Some(ended) = clients.join_next().await {
-        measured.push(finished(ended)?);
+        finished(ended)?;
     }
     let totals = *run.totals.borrow();
-    Ok(Report::new(&run.settings, totals, started, &measured))
+    Ok(Report::new(&run.settings, totals, run.clock.micros(started), &run.books()))
 }
 
 /// Watches until everything is done, nothing moves any more, or no client is left.
 async fn supervise(
     run: &Run,
     started: Instant,
-    clients: &mut JoinSet<Result<Measured, ClientError>>,
-    measured: &mut Vec<Measured>,
+    clients: &mut JoinSet<Result<(), ClientError>>,
     watcher: &mut impl FnMut(&Totals),
 ) -> Result<(), ClientError> {
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
@@ -223,7 +249,7 @@ async fn supervise(
         tokio::select! {
             _ = ticks.tick() => {}
             ended = clients.join_next() => match ended {
-                Some(ended) => measured.push(finished(ended)?),
+                Some(ended) => finished(ended)?,
                 None => return Ok(()),
             },
         }
@@ -249,6 +275,6 @@ async fn supervise(
 }
 
 /// A client's task neither panics nor is aborted while the run lasts; if it were, the runtime is ending.
-fn finished(ended: Result<Result<Measured, ClientError>, tokio::task::JoinError>) -> Result<Measured, ClientError> {
+fn finished(ended: Result<Result<(), ClientError>, tokio::task::JoinError>) -> Result<(), ClientError> {
     ended.unwrap_or_else(|error| Err(ClientError::Task(error)))
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
 
-use super::{LoadSettings, Measured, Totals};
-use crate::simulator::Histogram;
+use super::{Books, LoadSettings, Totals};
+use crate::simulator::Quantiles;
 use crate::smpp::{CommandStatus, status};
 
 /// What a load run has measured.
@@ -27,51 +26,19 @@ pub struct Report {
     pub lateness_ms: Quantiles,
 }
 
-/// Latencies in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize)]
-pub struct Quantiles {
-    pub count: u64,
-    pub p50: f64,
-    pub p99: f64,
-    pub p999: f64,
-    pub max: f64,
-}
-
-impl Quantiles {
-    fn of(histogram: &Histogram) -> Quantiles {
-        let milliseconds = |duration: Duration| duration.as_secs_f64() * 1000.0;
-        Quantiles {
-            count: histogram.count(),
-            p50: milliseconds(histogram.quantile(0.5)),
-            p99: milliseconds(histogram.quantile(0.99)),
-            p999: milliseconds(histogram.quantile(0.999)),
-            max: milliseconds(histogram.max()),
-        }
-    }
-}
-
 impl Report {
-    pub(super) fn new(settings: &LoadSettings, totals: Totals, started: Instant, clients: &[Measured]) -> Report {
-        let mut all = Measured::default();
-        for client in clients {
-            all.responses.merge(&client.responses);
-            all.receipts.merge(&client.receipts);
-            all.lateness.merge(&client.lateness);
-            all.last_response = all.last_response.max(client.last_response);
-            for (status, count) in &client.refusals {
-                *all.refusals.entry(*status).or_default() += count;
-            }
-        }
-        let seconds = all.last_response.map_or(0.0, |last| last.duration_since(started).as_secs_f64());
+    /// `started`: as the run's clock shows it.
+    pub(super) fn new(settings: &LoadSettings, totals: Totals, started: u64, books: &Books) -> Report {
+        let seconds = books.last_response.saturating_sub(started) as f64 / 1e6;
         Report {
             totals,
             missing_receipts: if settings.receipts { totals.accepted.saturating_sub(totals.receipts) } else { 0 },
-            refusals: all.refusals.iter().map(|(status, count)| (format!("0x{status:02X}"), *count)).collect(),
+            refusals: books.refusals.iter().map(|(status, count)| (format!("0x{status:02X}"), *count)).collect(),
             seconds,
             per_second: if seconds > 0.0 { totals.accepted as f64 / seconds } else { 0.0 },
-            response_ms: Quantiles::of(&all.responses),
-            receipt_ms: Quantiles::of(&all.receipts),
-            lateness_ms: Quantiles::of(&all.lateness),
+            response_ms: Quantiles::of(&books.response_times),
+            receipt_ms: Quantiles::of(&books.receipt_times),
+            lateness_ms: Quantiles::of(&books.lateness),
         }
     }
 
@@ -116,11 +83,5 @@ impl fmt::Display for Report {
             writeln!(f, "MO         {} messages", totals.mo)?;
         }
         write!(f, "binds      {}", totals.binds)
-    }
-}
-
-impl fmt::Display for Quantiles {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "p50 {:.2} ms  p99 {:.2} ms  p99.9 {:.2} ms  max {:.2} ms", self.p50, self.p99, self.p999, self.max)
     }
 }

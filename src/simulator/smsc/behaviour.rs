@@ -23,6 +23,8 @@ pub struct Behaviour {
     pub response_delay: Duration,
     /// Fractions of submissions that are answered otherwise than with ESME_ROK; the rest is accepted.
     pub answers: Vec<(Answer, f64)>,
+    /// Submissions per second, over all binds, beyond which they are answered with ESME_RTHROTTLED.
+    pub rate: Option<u32>,
     /// Fraction of accepted messages whose final state is UNDELIV.
     pub undelivered: f64,
     /// The receipt leaves before the response.
@@ -63,6 +65,7 @@ impl Default for Behaviour {
             receipt_delay: Duration::from_millis(50),
             response_delay: Duration::ZERO,
             answers: Vec::new(),
+            rate: None,
             undelivered: 0.0,
             early_receipt: false,
             duplicate_receipts: false,

@@ -1,31 +1,28 @@
 //! One connection of a client to the simulated operator.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BufMut;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use smallvec::SmallVec;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{Sleep, sleep_until};
 
-use super::behaviour::{Answer, Behaviour};
-use super::delivery::{Delivery, Mo, Receipt, Writer};
+use super::behaviour::Answer;
+use super::delivery::{self, Delivery, Mo, Receipt};
 use super::message_id::{self, IdText};
 use super::pool::{Pool, Scheduled};
 use super::record::{self, Record};
-use super::{Counts, Operator, Orders, lock, wall_clock};
-use crate::link::{Link, Stream, now};
-use crate::message::ReceiptRequest;
-use crate::smpp::{
-    BindView, CommandId, CommandStatus, Event, Frame, MessageView, Role, Session, Settings, Strictness, Ticket, Timers,
-};
-
-/// Requests of the client that may be unanswered: more than any client has, so that only silence is ever counted here.
-const PEER_WINDOW: usize = 1 << 20;
+use super::{Counts, Manner, Operator, Orders, lock, wall_clock};
+use crate::link::now;
+use crate::message::{ReceiptRequest, Timestamp};
+use crate::receipt::ReceiptId;
+use crate::simulator::alarm::Alarm;
+use crate::simulator::stamp;
+use crate::simulator::wire::{Input, Pdu, Received, Wire};
+use crate::smpp::{BindKind, BindView, CommandId, CommandStatus, MessageView, Role, Strictness, Ticket};
 
 /// When a delivery that the client refused is sent again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -41,12 +38,23 @@ struct Delayed {
     answer: Result<IdText, CommandStatus>,
 }
 
+/// A moment, on both clocks it is needed on.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    at: Instant,
+    /// What receipts are dated with.
+    wall: Timestamp,
+    /// What stamps are compared with.
+    micros: u64,
+}
+
 pub(super) struct Bind {
     operator: Arc<Operator>,
-    link: Link<Delivery>,
+    wire: Wire<Delivery>,
+    input: Input,
     orders: watch::Receiver<Orders>,
     /// As read at the beginning of this turn of the loop.
-    behaviour: Arc<Behaviour>,
+    manner: Arc<Manner>,
     random: SmallRng,
     /// The deliveries of our client that no bind holds; `None` until bound.
     pool: Option<Arc<Pool>>,
@@ -54,83 +62,100 @@ pub(super) struct Bind {
     delayed: VecDeque<Delayed>,
     /// Deliveries this bind holds, by their time.
     scheduled: VecDeque<Scheduled>,
-    writer: Writer,
-    timer: Pin<Box<Sleep>>,
-    timer_at: Instant,
+    /// Memory of acknowledged deliveries, for the next ones.
+    spare: Vec<Vec<u8>>,
+    ids: message_id::Writer,
+    writer: delivery::Writer,
+    alarm: Alarm,
     /// The connection is to be dropped without a word.
     doomed: bool,
     // What this turn has brought, to be handed over at its end.
     counts: Counts,
+    /// Microseconds that stamped messages were on their way.
+    transit: Vec<u64>,
     records: Vec<Record>,
     lines: Vec<u8>,
 }
 
 impl Bind {
-    pub fn new(stream: Stream, operator: Arc<Operator>) -> Bind {
+    /// # Errors
+    /// The socket is broken already.
+    pub fn new(socket: TcpStream, operator: Arc<Operator>) -> io::Result<Bind> {
         let started = now();
-        let settings = Settings {
-            window: operator.settings.window,
-            peer_window: PEER_WINDOW,
-            timers: Timers { response: operator.settings.response_timeout, ..Timers::default() },
-            ..Settings::new(Role::Smsc)
-        };
+        let settings = &operator.settings;
         let number = operator.connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Bind {
-            link: Link::new(stream, Session::new(settings, started)),
+        Ok(Bind {
+            wire: Wire::new(socket, Role::Smsc, settings.window, settings.response_timeout, started)?,
+            input: Input::default(),
             orders: operator.orders.subscribe(),
-            behaviour: operator.behaviour.load_full(),
-            random: SmallRng::seed_from_u64(operator.settings.seed.wrapping_add(number)),
+            manner: operator.manner.load_full(),
+            random: SmallRng::seed_from_u64(settings.seed.wrapping_add(number)),
             pool: None,
             receives: false,
             delayed: VecDeque::new(),
             scheduled: VecDeque::new(),
-            writer: Writer::default(),
-            timer: Box::pin(sleep_until(started.into())),
-            timer_at: started,
+            spare: Vec::new(),
+            ids: message_id::Writer::default(),
+            writer: delivery::Writer::default(),
+            alarm: Alarm::new(started),
             doomed: false,
             counts: Counts::default(),
+            transit: Vec::new(),
             records: Vec::new(),
             lines: Vec::new(),
             operator,
-        }
+        })
     }
 
     /// Serves the connection until it ends.
     pub async fn run(mut self) {
         loop {
-            let at = now();
-            self.behaviour = self.operator.behaviour.load_full();
-            while let Some(event) = self.link.session.poll_event() {
-                self.handle(at, event);
-            }
-            self.answer_delayed(at);
-            self.deliver(at);
+            self.turn();
             self.hand_over();
             if self.doomed {
-                self.link.session.close();
-                while let Some(event) = self.link.session.poll_event() {
-                    self.handle(at, event);
-                }
-                self.hand_over();
                 return;
             }
-            if self.link.session.is_closed() {
-                return self.link.finish().await;
+            if self.wire.is_closed() {
+                return self.wire.finish().await;
             }
-            self.wait().await;
+            self.wire.flush();
+            if !self.wire.is_closed() {
+                self.wait().await;
+            }
+        }
+    }
+
+    /// Handles everything that has come, and does what is due, under one look at the clocks.
+    fn turn(&mut self) {
+        let at = now();
+        let moment = Moment { at, wall: wall_clock(), micros: self.operator.clock.micros(at) };
+        self.manner = self.operator.manner.load_full();
+        // Taken out, so that its PDUs may be lent to what changes the rest.
+        let mut input = std::mem::take(&mut self.input);
+        while !self.doomed
+            && let Some(pdu) = self.wire.next(&mut input)
+        {
+            self.handle(moment, pdu);
+        }
+        self.input = input;
+        if self.doomed {
+            return self.leave(at);
+        }
+        self.wire.check_time(at).into_iter().for_each(|delivery| self.send_again(at, delivery));
+        self.answer_delayed(at);
+        self.deliver(at);
+        self.wire.part(at, !self.delayed.is_empty());
+        if self.wire.is_closed() {
+            self.leave(at);
         }
     }
 
     /// Until bytes, time, an order, or deliveries in the pool give something to do.
     async fn wait(&mut self) {
-        let due = self.next_due();
-        if let Some(due) = due
-            && due != self.timer_at
-        {
-            self.timer_at = due;
-            self.timer.as_mut().reset(due.into());
-        }
-        let takes = self.receives && self.link.session.free_window() > 0;
+        let takes = self.receives && self.wire.free_window() > 0;
+        let answer = self.delayed.front().map(|delayed| delayed.due);
+        let delivery = self.scheduled.front().map(|(due, _)| *due).filter(|_| takes);
+        self.alarm.set(answer.into_iter().chain(delivery).chain(self.wire.deadline()).min());
         tokio::select! {
             biased;
             changed = self.orders.changed() => {
@@ -138,55 +163,58 @@ impl Bind {
                 if changed.is_ok() && !orders.stop {
                     self.doomed = true;
                 } else {
-                    self.link.session.unbind(now());
+                    self.wire.unbind(now());
                 }
             }
-            () = self.timer.as_mut(), if due.is_some() => {}
+            () = self.alarm.rung() => {}
             () = arrived(self.pool.as_deref()), if takes => {}
-            () = self.link.progress() => {}
+            () = self.wire.progress(&mut self.input) => {}
         }
     }
 
-    fn next_due(&self) -> Option<Instant> {
-        let answer = self.delayed.front().map(|delayed| delayed.due);
-        let delivery = self.scheduled.front().map(|(due, _)| *due).filter(|_| self.link.session.free_window() > 0);
-        answer.into_iter().chain(delivery).min()
-    }
-
-    fn handle(&mut self, at: Instant, event: Event<Delivery>) {
-        match event {
-            Event::Bind(frame) => self.handle_bind(at, &frame),
-            Event::Request(frame) => match frame.command_id() {
-                CommandId::SubmitSm | CommandId::DataSm => self.handle_submission(at, &frame),
-                _ => self.link.session.respond(at, frame.ticket(), CommandStatus::EsmeRinvcmdid),
-            },
-            Event::Response { token, status: CommandStatus::EsmeRok, .. } => match token {
-                Delivery::Receipt(_) => self.counts.receipts_acknowledged += 1,
-                Delivery::Mo(_) => self.counts.mo_acknowledged += 1,
-            },
-            Event::Response { token, .. } => self.send_again(at + RETRY_AFTER, token),
-            Event::NoResponse { token, .. } => self.send_again(at, token),
-            Event::Closed { unanswered, .. } => {
-                unanswered.into_iter().for_each(|delivery| self.send_again(at, delivery));
-                self.leave();
+    #[inline]
+    fn handle(&mut self, moment: Moment, pdu: Pdu<'_>) {
+        match self.wire.receive(moment.at, pdu) {
+            Received::Request(command @ (CommandId::SubmitSm | CommandId::DataSm)) => {
+                self.handle_submission(moment, command, pdu);
             }
-            Event::Bound { .. } | Event::BindRefused(_) | Event::LateResponse(_) | Event::Unbinding | Event::Fault(_) => {}
+            Received::Request(command) if BindKind::of(command).is_some() => self.handle_bind(pdu),
+            Received::Request(_) => self.wire.respond(pdu.ticket(), CommandStatus::EsmeRinvcmdid),
+            Received::Answer(delivery) => self.handle_acknowledgement(moment.at, delivery, pdu.status()),
+            Received::Settled | Received::Bound | Received::BindRefused(_) => {}
         }
     }
 
-    fn handle_bind(&mut self, at: Instant, frame: &Frame) {
-        // The session has read it before it gave it out.
-        let Ok(bind) = BindView::parse(frame, Strictness::Lenient) else { return };
-        let refusal = self.behaviour.refuse_binds.or_else(|| match &self.operator.settings.credentials {
+    #[inline]
+    fn handle_acknowledgement(&mut self, at: Instant, delivery: Delivery, status: u32) {
+        if status != u32::from(CommandStatus::EsmeRok) {
+            return self.send_again(at + RETRY_AFTER, delivery);
+        }
+        if delivery.is_receipt {
+            self.counts.receipts_acknowledged += 1;
+        } else {
+            self.counts.mo_acknowledged += 1;
+        }
+        if self.spare.len() < self.operator.settings.window {
+            self.spare.push(delivery.body);
+        }
+    }
+
+    fn handle_bind(&mut self, pdu: Pdu<'_>) {
+        let Some(frame) = pdu.to_frame() else { return };
+        let bind = match BindView::parse(&frame, Strictness::Lenient) {
+            Ok(bind) => bind,
+            Err(error) => return self.wire.respond(pdu.ticket(), error.status()),
+        };
+        let refusal = self.manner.behaviour.refuse_binds.or_else(|| match &self.operator.settings.credentials {
             Some((system_id, _)) if system_id.as_bytes() != bind.system_id => Some(CommandStatus::EsmeRinvsysid),
             Some((_, password)) if password.as_bytes() != bind.password => Some(CommandStatus::EsmeRinvpaswd),
             _ => None,
         });
         if let Some(status) = refusal {
-            self.link.session.reject_bind(status);
-            return;
+            return self.wire.respond(pdu.ticket(), status);
         }
-        self.link.session.accept_bind(at, self.operator.settings.name.as_bytes());
+        self.wire.accept_bind(pdu.ticket(), &bind, self.operator.settings.name.as_bytes());
         self.receives = bind.kind.receives();
         let pool = self.operator.pool(bind.system_id);
         if self.receives {
@@ -196,7 +224,9 @@ impl Bind {
         self.counts.binds += 1;
     }
 
-    fn leave(&mut self) {
+    /// Gives back what this bind holds.
+    fn leave(&mut self, at: Instant) {
+        self.wire.take_unanswered().into_iter().for_each(|delivery| self.send_again(at, delivery));
         if let Some(pool) = self.pool.take() {
             if self.receives {
                 pool.leave();
@@ -206,83 +236,100 @@ impl Bind {
         }
     }
 
-    fn handle_submission(&mut self, at: Instant, frame: &Frame) {
-        let request = frame.ticket();
+    #[inline]
+    fn handle_submission(&mut self, moment: Moment, command: CommandId, pdu: Pdu<'_>) {
+        let request = Ticket { command, sequence: pdu.sequence() };
         self.counts.received += 1;
-        let message = match MessageView::parse(frame, Strictness::Lenient) {
+        let message = match MessageView::parse_body(command, pdu.body(), Strictness::Lenient) {
             Ok(message) => message,
             Err(error) => {
                 self.counts.refused += 1;
-                return self.link.session.respond(at, request, error.status());
+                return self.wire.respond(request, error.status());
             }
         };
         let text = record::user_text(&message);
-        if self.behaviour.poison.as_ref().is_some_and(|poison| text.starts_with(poison)) {
-            self.note(&message, None, None);
+        self.transit.extend(stamp::age(text, moment.micros));
+        let behaviour = &self.manner.behaviour;
+        if behaviour.poison.as_ref().is_some_and(|poison| text.starts_with(poison)) {
+            self.note(&message, false, None);
             self.doomed = true;
             return;
         }
-        match self.behaviour.draw_answer(&mut self.random) {
+        let answer = if self.manner.rate.take(moment.at).is_err() {
+            self.counts.throttled += 1;
+            Answer::Status(CommandStatus::EsmeRthrottled)
+        } else {
+            behaviour.draw_answer(&mut self.random)
+        };
+        match answer {
             Answer::Silence => {
                 self.counts.silent += 1;
-                self.note(&message, None, None);
+                self.note(&message, false, None);
             }
-            Answer::Status(CommandStatus::EsmeRok) => self.accept(at, request, &message, text),
+            Answer::Status(CommandStatus::EsmeRok) => self.accept(moment, request, &message, text),
             Answer::Status(status) => {
                 self.counts.refused += 1;
-                self.note(&message, None, Some(status));
-                self.respond(at, request, Err(status));
+                self.note(&message, false, Some(status));
+                self.respond(moment.at, request, status);
             }
         }
     }
 
-    fn accept(&mut self, at: Instant, request: Ticket, message: &MessageView<'_>, text: &[u8]) {
-        let id = self.operator.take_id();
-        let id_text = message_id::response_form(id, self.behaviour.ids);
+    fn accept(&mut self, moment: Moment, request: Ticket, message: &MessageView<'_>, text: &[u8]) {
+        self.ids.write(self.operator.take_id(), self.manner.behaviour.ids);
         self.counts.accepted += 1;
-        self.note(message, Some((id, &id_text)), Some(CommandStatus::EsmeRok));
-        let receipt = self.receipt(id, message, text);
-        if self.behaviour.early_receipt {
-            if let Some(receipt) = receipt {
-                self.schedule_receipt(at, receipt);
-                self.deliver(at);
-            }
-            self.respond(at, request, Ok(id_text));
+        self.note(message, true, Some(CommandStatus::EsmeRok));
+        if self.manner.behaviour.early_receipt {
+            self.schedule_receipt(moment, Duration::ZERO, message, text);
+            self.deliver(moment.at);
+            self.respond(moment.at, request, CommandStatus::EsmeRok);
         } else {
-            self.respond(at, request, Ok(id_text));
-            if let Some(receipt) = receipt {
-                self.schedule_receipt(at + self.behaviour.receipt_delay, receipt);
-            }
+            self.respond(moment.at, request, CommandStatus::EsmeRok);
+            self.schedule_receipt(moment, self.manner.behaviour.receipt_delay, message, text);
         }
         if text.get(..ECHO.len()).is_some_and(|start| start.eq_ignore_ascii_case(ECHO)) {
-            self.echo(at, message, &text[ECHO.len()..]);
+            self.echo(moment.at, message, &text[ECHO.len()..]);
         }
     }
 
-    fn receipt(&mut self, id: u64, message: &MessageView<'_>, text: &[u8]) -> Option<Receipt> {
+    /// Schedules the receipt of the message accepted last, if it is to have one.
+    fn schedule_receipt(&mut self, moment: Moment, delay: Duration, message: &MessageView<'_>, text: &[u8]) {
         let requested = ReceiptRequest(message.registered_delivery);
+        let behaviour = &self.manner.behaviour;
         if !requested.wants_any() {
-            return None;
+            return;
         }
-        let delivered = self.behaviour.draw_delivered(&mut self.random);
-        requested.wants_final(delivered).then(|| Receipt {
-            id: message_id::receipt_form(id, self.behaviour.ids, self.behaviour.receipt_id),
-            form: self.behaviour.receipt_form,
-            source: message.source.to_address(),
-            destination: message.destination.to_address(),
+        let delivered = behaviour.draw_delivered(&mut self.random);
+        if !requested.wants_final(delivered) {
+            return;
+        }
+        let other_id: IdText;
+        let receipt = Receipt {
+            id: match behaviour.receipt_id {
+                ReceiptId::Same => self.ids.text(),
+                other => {
+                    other_id = message_id::receipt_form(self.ids.number(), behaviour.ids, other);
+                    &other_id
+                }
+            },
+            form: behaviour.receipt_form,
+            source: message.source,
+            destination: message.destination,
             delivered,
-            submitted_at: wall_clock(),
-            text: SmallVec::from_slice(&text[..text.len().min(20)]),
-        })
-    }
-
-    fn schedule_receipt(&mut self, due: Instant, receipt: Receipt) {
-        if self.behaviour.duplicate_receipts {
+            submitted: moment.wall,
+            done: moment.wall.plus(delay),
+            text,
+        };
+        let mut body = self.spare.pop().unwrap_or_default();
+        body.clear();
+        self.writer.receipt(&receipt, &mut body);
+        let delivery = Delivery { is_receipt: true, body };
+        if behaviour.duplicate_receipts {
             self.counts.receipts += 1;
-            self.schedule(due, Delivery::Receipt(receipt.clone()));
+            self.schedule(moment.at + delay, delivery.clone());
         }
         self.counts.receipts += 1;
-        self.schedule(due, Delivery::Receipt(receipt));
+        self.schedule(moment.at + delay, delivery);
     }
 
     /// A handset that answers: the text after the keyword, from the number it was sent to.
@@ -294,36 +341,33 @@ impl Bind {
             text: text[..text.len().min(254)].to_vec(),
         };
         self.counts.mo += 1;
-        self.schedule(at, Delivery::Mo(Arc::new(mo)));
+        self.schedule(at, Delivery::mo(&mo));
     }
 
-    fn note(&mut self, message: &MessageView<'_>, id: Option<(u64, &[u8])>, status: Option<CommandStatus>) {
+    /// Keeps a submission for those who want to see it; an accepted one has the id written last.
+    fn note(&mut self, message: &MessageView<'_>, accepted: bool, status: Option<CommandStatus>) {
         if self.operator.settings.keep_records {
-            self.records.push(Record::of(message, id.map_or(0, |(number, _)| number), status));
+            self.records.push(Record::of(message, if accepted { self.ids.number() } else { 0 }, status));
         }
         if self.operator.settings.log.is_some() {
-            record::write_line(&mut self.lines, &self.operator.settings.name, message, id.map_or(b"-", |(_, text)| text), status);
+            let id = if accepted { self.ids.text() } else { b"-" };
+            record::write_line(&mut self.lines, &self.operator.settings.name, message, id, status);
         }
     }
 
-    fn respond(&mut self, at: Instant, request: Ticket, answer: Result<IdText, CommandStatus>) {
-        if !self.behaviour.response_delay.is_zero() {
-            self.delayed.push_back(Delayed { due: at + self.behaviour.response_delay, request, answer });
-            return;
+    /// Answers with ESME_ROK and the id written last, or with a refusal.
+    fn respond(&mut self, at: Instant, request: Ticket, status: CommandStatus) {
+        let answer = if status == CommandStatus::EsmeRok { Ok(self.ids.text()) } else { Err(status) };
+        let delay = self.manner.behaviour.response_delay;
+        if delay.is_zero() {
+            return respond_now(&mut self.wire, request, answer);
         }
-        self.respond_now(at, request, answer);
-    }
-
-    fn respond_now(&mut self, at: Instant, request: Ticket, answer: Result<IdText, CommandStatus>) {
-        match answer {
-            Ok(id) => self.link.session.respond_id(at, request, &id),
-            Err(status) => self.link.session.respond(at, request, status),
-        }
+        self.delayed.push_back(Delayed { due: at + delay, request, answer: answer.map(IdText::from_slice) });
     }
 
     fn answer_delayed(&mut self, at: Instant) {
         while let Some(delayed) = self.delayed.pop_front_if(|delayed| delayed.due <= at) {
-            self.respond_now(at, delayed.request, delayed.answer);
+            respond_now(&mut self.wire, delayed.request, delayed.answer.as_deref().map_err(|status| *status));
         }
     }
 
@@ -354,21 +398,13 @@ impl Bind {
         if !pool.is_empty() {
             let pool = Arc::clone(pool);
             let mut taken = VecDeque::new();
-            pool.take(self.link.session.free_window(), &mut taken);
+            pool.take(self.wire.free_window(), &mut taken);
             taken.into_iter().for_each(|(due, delivery)| self.schedule(due, delivery));
         }
-        if self.scheduled.front().is_none_or(|(due, _)| *due > at) {
-            return;
-        }
-        let written_at = wall_clock();
-        while self.link.session.free_window() > 0 {
-            let Some((_, delivery)) = self.scheduled.pop_front_if(|(due, _)| *due <= at) else { return };
-            let body = self.writer.body(&delivery, written_at);
-            let sent = self.link.session.send(at, CommandId::DeliverSm, delivery, |out| out.put_slice(body));
-            if let Err(refused) = sent {
-                self.scheduled.push_front((at, refused.token));
-                return;
-            }
+        while self.wire.free_window() > 0
+            && let Some((_, delivery)) = self.scheduled.pop_front_if(|(due, _)| *due <= at)
+        {
+            self.wire.send(at, CommandId::DeliverSm, delivery, |delivery, out| out.extend_from_slice(&delivery.body));
         }
     }
 
@@ -380,9 +416,20 @@ impl Bind {
         if let Some(log) = &self.operator.settings.log {
             log.write(&mut self.lines);
         }
+        if !self.transit.is_empty() {
+            let mut transit = lock(&self.operator.transit);
+            self.transit.drain(..).for_each(|micros| transit.record(micros));
+        }
         if self.counts != Counts::default() {
             self.operator.count(&std::mem::take(&mut self.counts));
         }
+    }
+}
+
+fn respond_now(wire: &mut Wire<Delivery>, request: Ticket, answer: Result<&[u8], CommandStatus>) {
+    match answer {
+        Ok(id) => wire.respond_id(request, id),
+        Err(status) => wire.respond(request, status),
     }
 }
 

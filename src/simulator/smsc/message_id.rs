@@ -44,6 +44,53 @@ pub fn receipt_form(id: u64, form: IdForm, receipt: ReceiptId) -> IdText {
     }
 }
 
+/// Writes the ids of responses. They mostly follow each other, and then differ in a digit.
+#[derive(Debug, Default)]
+pub struct Writer {
+    number: u64,
+    form: IdForm,
+    text: IdText,
+}
+
+impl Writer {
+    /// Writes the number as the response gives it.
+    #[inline]
+    pub fn write(&mut self, number: u64, form: IdForm) {
+        let follows = number == self.number.wrapping_add(1) && form == self.form && form != IdForm::Uuid;
+        if !(follows && increment(&mut self.text, form)) {
+            self.text = response_form(number, form);
+        }
+        self.number = number;
+        self.form = form;
+    }
+
+    /// The number last written.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What was last written.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+/// Adds one to a number as written; false when it needs another digit.
+fn increment(digits: &mut [u8], form: IdForm) -> bool {
+    for digit in digits.iter_mut().rev() {
+        match (*digit, form) {
+            (b'9', IdForm::Hex) => *digit = b'a',
+            (b'9' | b'f', _) => {
+                *digit = b'0';
+                continue;
+            }
+            _ => *digit += 1,
+        }
+        return true;
+    }
+    false
+}
+
 fn written(text: std::fmt::Arguments<'_>) -> IdText {
     let mut id = Characters(IdText::new());
     // Writing to memory does not fail.
@@ -62,6 +109,8 @@ impl Write for Characters {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -82,5 +131,20 @@ mod tests {
         assert_eq!(receipt_form(0xAB, IdForm::Dec, ReceiptId::Hex).as_slice(), b"AB");
         assert_eq!(receipt_form(0xAB, IdForm::Hex, ReceiptId::Dec).as_slice(), b"171");
         assert_eq!(receipt_form(0xAB, IdForm::Hex, ReceiptId::Same).as_slice(), b"ab");
+    }
+
+    proptest! {
+        #[test]
+        fn ids_in_a_row_are_written_like_single_ones(start in prop_oneof![0u64..120, 0xFF0..0x1010u64, 990_000..1_000_010u64, any::<u64>()]) {
+            let forms = [IdForm::Dec, IdForm::Hex, IdForm::Padded, IdForm::Uuid];
+            for form in forms {
+                let mut writer = Writer::default();
+                for number in (start..).take(30) {
+                    writer.write(number, form);
+                    let expected = response_form(number, form);
+                    prop_assert_eq!(writer.text(), expected.as_slice());
+                }
+            }
+        }
     }
 }

@@ -25,9 +25,11 @@ pub use delivery::Mo;
 pub use message_id::IdForm;
 pub use record::Record;
 
-use super::LineFile;
-use crate::link::{Stream, now};
+use super::stamp::MachineClock;
+use super::{Histogram, LineFile, Quantiles};
+use crate::link::now;
 use crate::message::Timestamp;
+use crate::rate::Rate;
 use bind::Bind;
 use delivery::Delivery;
 use pool::Pool;
@@ -96,6 +98,8 @@ pub struct Counts {
     pub accepted: u64,
     /// ... answered with another status.
     pub refused: u64,
+    /// ... of these: because they came faster than [`Behaviour::rate`].
+    pub throttled: u64,
     /// ... not answered.
     pub silent: u64,
     /// Receipts that came to be, duplicates included.
@@ -115,6 +119,7 @@ impl Counts {
         self.received += other.received;
         self.accepted += other.accepted;
         self.refused += other.refused;
+        self.throttled += other.throttled;
         self.silent += other.silent;
         self.receipts += other.receipts;
         self.receipts_acknowledged += other.receipts_acknowledged;
@@ -179,18 +184,23 @@ impl Smsc {
         lock(&self.operator.records).clone()
     }
 
-    pub fn behaviour(&self) -> Arc<Behaviour> {
-        self.operator.behaviour.load_full()
+    pub fn behaviour(&self) -> Behaviour {
+        self.operator.manner.load().behaviour.clone()
     }
 
     /// Takes effect with the next submission or bind.
     pub fn set_behaviour(&self, behaviour: Behaviour) {
-        self.operator.behaviour.store(Arc::new(behaviour));
+        self.operator.manner.store(Arc::new(Manner::new(behaviour)));
+    }
+
+    /// How long stamped messages (`smppgw load --stamp`) were on their way, from when they were to be submitted to their arrival.
+    pub fn transit(&self) -> Quantiles {
+        Quantiles::of(&lock(&self.operator.transit))
     }
 
     /// Sends a message from a handset to the clients bound as this `system_id`, now or when one binds.
     pub fn send_mo(&self, system_id: &str, mo: Mo) {
-        self.operator.send_mo(&self.operator.pool(system_id.as_bytes()), Arc::new(mo), 1);
+        self.operator.send_mo(&self.operator.pool(system_id.as_bytes()), &mo, 1);
     }
 
     /// Drops every connection without a word.
@@ -221,16 +231,34 @@ struct Orders {
     disconnects: u64,
 }
 
+/// A behaviour and what it needs to remember.
+#[derive(Debug)]
+struct Manner {
+    behaviour: Behaviour,
+    rate: Rate,
+}
+
+impl Manner {
+    fn new(behaviour: Behaviour) -> Manner {
+        // A tenth of a second's messages may come at once, as real centres count in slices of time.
+        let rate = Rate::new(behaviour.rate, behaviour.rate.map_or(1, |rate| rate.div_ceil(10)), now());
+        Manner { behaviour, rate }
+    }
+}
+
 /// What the binds of one operator share.
 #[derive(Debug)]
 struct Operator {
     settings: SmscSettings,
-    behaviour: ArcSwap<Behaviour>,
+    manner: ArcSwap<Manner>,
     next_id: AtomicU64,
     connections: AtomicU64,
     counts: watch::Sender<Counts>,
     orders: watch::Sender<Orders>,
     records: Mutex<Vec<Record>>,
+    clock: MachineClock,
+    /// How long stamped messages were on their way.
+    transit: Mutex<Histogram>,
     /// By the `system_id` of the client.
     pools: Mutex<HashMap<Vec<u8>, Arc<Pool>>>,
 }
@@ -240,12 +268,14 @@ impl Operator {
         // Microseconds: below a million messages a second no id of an earlier run comes again.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Operator {
-            behaviour: ArcSwap::from_pointee(settings.behaviour.clone()),
+            manner: ArcSwap::from_pointee(Manner::new(settings.behaviour.clone())),
             next_id: AtomicU64::new(u64::try_from(since_epoch.as_micros()).unwrap_or(1)),
             connections: AtomicU64::new(0),
             counts: watch::Sender::new(Counts::default()),
             orders: watch::Sender::new(Orders::default()),
             records: Mutex::new(Vec::new()),
+            clock: MachineClock::new(now()),
+            transit: Mutex::new(Histogram::default()),
             pools: Mutex::new(HashMap::new()),
             settings,
         }
@@ -267,10 +297,10 @@ impl Operator {
         Arc::clone(pools.entry(system_id.to_vec()).or_default())
     }
 
-    fn send_mo(&self, pool: &Pool, mo: Arc<Mo>, times: u64) {
+    fn send_mo(&self, pool: &Pool, mo: &Mo, times: u64) {
         self.count(&Counts { mo: times, ..Counts::default() });
         let at = now();
-        pool.put((0..times).map(|_| (at, Delivery::Mo(Arc::clone(&mo)))));
+        pool.put((0..times).map(|_| (at, Delivery::mo(mo))));
     }
 }
 
@@ -293,8 +323,8 @@ async fn accept_binds(listener: TcpListener, operator: Arc<Operator>) {
         tokio::select! {
             () = stopped(&mut orders) => break,
             Some(_) = tasks.join_next() => {}
-            accepted = listener.accept() => match accepted.and_then(|(socket, _)| Stream::plain(socket)) {
-                Ok(stream) => { tasks.spawn(Bind::new(stream, Arc::clone(&operator)).run()); }
+            accepted = listener.accept() => match accepted.and_then(|(socket, _)| Bind::new(socket, Arc::clone(&operator))) {
+                Ok(bind) => { tasks.spawn(bind.run()); }
                 // Out of file descriptors, or the client is gone already: not worth ending for.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
@@ -312,7 +342,6 @@ async fn stopped(orders: &mut watch::Receiver<Orders>) {
 
 /// Sends one source's messages at its rate to whoever receives; while nobody does, the handsets are silent.
 async fn generate_mo(source: MoSource, operator: Arc<Operator>) {
-    let mo = Arc::new(source.mo);
     let mut orders = operator.orders.subscribe();
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
     let mut owed = 0.0;
@@ -329,7 +358,7 @@ async fn generate_mo(source: MoSource, operator: Arc<Operator>) {
         let whole = owed as u64;
         if whole > 0 {
             owed -= whole as f64;
-            operator.send_mo(&pool, Arc::clone(&mo), whole);
+            operator.send_mo(&pool, &source.mo, whole);
         }
     }
 }
