@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use smallvec::{SmallVec, smallvec};
-use smppgw::ledger::{Effect, Event, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
+use smppgw::gateway::message_id_octets;
+use smppgw::ledger::{Effect, Event, IdText, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
 use smppgw::message::{AccountKey, Address, Job, Message, MessageId, Names, OperatorKey, ReceiptRequest, Timestamp};
 use smppgw::receipt::{Receipt, ReceiptId, ReceiptPolicy, State};
 use smppgw::spool::Location;
@@ -54,7 +55,7 @@ impl Rules for OneOperator {
     fn route(&self, _: &Message) -> SmallVec<[OperatorKey; 4]> {
         smallvec![OPERATOR]
     }
-    fn receipt_policy(&self, _: &str) -> ReceiptPolicy {
+    fn receipt_policy(&self, _: AccountKey) -> ReceiptPolicy {
         ReceiptPolicy::Message
     }
     fn receipt_id(&self, _: OperatorKey) -> ReceiptId {
@@ -63,11 +64,11 @@ impl Rules for OneOperator {
     fn inbound(&self, _: &Address, _: &str) -> Option<Arc<str>> {
         None
     }
-    fn receipt_utc_offset(&self, _: &str) -> i32 {
+    fn receipt_utc_offset(&self, _: AccountKey) -> i32 {
         0
     }
-    fn message_id_text(&self, id: MessageId, _: bool) -> String {
-        format!("gw1{:08x}", id.0)
+    fn message_id_text(&self, id: MessageId, _: bool) -> IdText {
+        message_id_octets("gw1", id, false)
     }
     fn limits(&self) -> &Limits {
         &self.0
@@ -125,7 +126,6 @@ impl World {
             id: operator_id(id),
             state: State::Delivered,
             error: None,
-            submitted: None,
             done: None,
             network_error_code: None,
             intermediate: false,

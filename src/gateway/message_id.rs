@@ -1,7 +1,6 @@
 //! The id of a message as applications know it.
 
 use crate::ledger::IdText;
-
 use crate::message::MessageId;
 
 /// What an SMPP 3.3 id holds of ours.
