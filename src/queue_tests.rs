@@ -143,3 +143,175 @@ fn the_oldest_are_taken_out_wherever_they_stand() {
     assert_eq!((taken, queue.len()), (vec![1, 2], 2));
     assert!(queue.take_oldest(0).is_empty());
 }
+
+#[test]
+fn what_comes_later_stays_behind_what_stands_far_back() {
+    let mut queue = Queue::new(2);
+    (0..1_000).for_each(|id| queue.push(item(id, 1)));
+    let mut left = Vec::new();
+    for id in 1_000..1_500 {
+        let pulled = queue.pull(Timestamp(0), 3, |_| 1);
+        queue.push(item(id, 1));
+        queue.fill(pulled.load.iter().map(|id| (*id, item(id.0, 1).payload)).collect());
+        left.extend(ids(&pulled));
+    }
+    assert_eq!(left, (0..left.len() as u64).collect::<Vec<_>>());
+    assert!(left.len() > 1_000, "{}", left.len());
+}
+
+#[test]
+fn what_is_known_of_a_message_far_back_is_kept() {
+    let mut queue = Queue::new(0);
+    let sent = Item { priority: 2, attempts: 7, done: 0b101, queued_at: Timestamp(61_234), ..item(5, 3) };
+    queue.push(sent.clone());
+    let (found, _) = queue.find(MessageId(5)).unwrap();
+    let taken = queue.take_out(|item| item.done == 0b101);
+    for kept in [&found, &taken[0]] {
+        assert_eq!((kept.id, kept.account, kept.priority, kept.attempts), (sent.id, sent.account, 2, 7));
+        assert_eq!((kept.done, kept.queued_at, kept.expires_at), (0b101, Timestamp(61_000), sent.expires_at));
+    }
+    assert!(queue.is_empty());
+}
+
+#[test]
+fn when_very_many_expire_the_others_do_not_wait_for_all_of_them() {
+    let mut queue = Queue::new(10);
+    let count = EXPIRED_AT_ONCE as u64 + 1_000;
+    (0..count).for_each(|id| queue.push(Item { expires_at: Timestamp(10), ..item(id, 1) }));
+    queue.push(item(count, 1));
+    assert_eq!(queue.expire(Timestamp(10)).len(), EXPIRED_AT_ONCE);
+    assert_eq!(queue.expire(Timestamp(10)).len(), 1_000);
+    assert_eq!((queue.expire(Timestamp(10)).len(), queue.len()), (0, 1));
+}
+
+mod whatever_happens {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Push { account: u16, priority: u8 },
+        Pull { parts: u32 },
+        PutBack { which: usize },
+        Delay { which: usize },
+        Fill,
+        AskAgain,
+        Expire,
+        TakeOldest,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (0u16..3, 0u8..5).prop_map(|(account, priority)| Step::Push { account, priority }),
+            4 => (0u32..12).prop_map(|parts| Step::Pull { parts }),
+            2 => (0usize..9).prop_map(|which| Step::PutBack { which }),
+            1 => (0usize..9).prop_map(|which| Step::Delay { which }),
+            2 => Just(Step::Fill),
+            1 => Just(Step::AskAgain),
+            1 => Just(Step::Expire),
+            1 => Just(Step::TakeOldest),
+        ]
+    }
+
+    /// The queue, what must be in it, and what was taken from it or asked for.
+    struct World {
+        queue: Queue<Job>,
+        inside: BTreeMap<MessageId, AccountKey>,
+        outside: Vec<Item<Job>>,
+        asked: Vec<MessageId>,
+        now: u64,
+        next: u64,
+    }
+
+    impl World {
+        fn leaves(&mut self, items: &[Item<Job>]) {
+            for item in items {
+                assert_eq!(self.inside.remove(&item.id), Some(item.account), "{:?} left twice", item.id);
+            }
+        }
+
+        fn pull(&mut self, parts: u32) -> usize {
+            let pulled = self.queue.pull(Timestamp(self.now), parts, |_| 1);
+            assert!(pulled.items.len() <= parts as usize && pulled.items.iter().all(|item| item.payload.is_some()));
+            self.leaves(&pulled.items);
+            self.asked.extend(pulled.load);
+            let count = pulled.items.len();
+            self.outside.extend(pulled.items);
+            count
+        }
+
+        fn fill(&mut self) {
+            let payloads = std::mem::take(&mut self.asked).into_iter().map(|id| (id, item(id.0, 0).payload));
+            self.queue.fill(payloads.collect());
+        }
+
+        fn take(&mut self, step: &Step) {
+            let pick = |which: usize, outside: &mut Vec<Item<Job>>| {
+                (!outside.is_empty()).then(|| outside.swap_remove(which % outside.len()))
+            };
+            match *step {
+                Step::Push { account, priority } => {
+                    self.next += 1;
+                    let expires_at = Timestamp(self.now + 50 + self.next % 7);
+                    self.queue.push(Item { priority, expires_at, ..item(self.next, account) });
+                    self.inside.insert(MessageId(self.next), AccountKey(account));
+                }
+                Step::Pull { parts } => drop(self.pull(parts)),
+                Step::PutBack { which } => {
+                    let Some(item) = pick(which, &mut self.outside) else { return };
+                    self.inside.insert(item.id, item.account);
+                    self.queue.put_back(item);
+                }
+                Step::Delay { which } => {
+                    let Some(item) = pick(which, &mut self.outside) else { return };
+                    self.inside.insert(item.id, item.account);
+                    self.queue.delay(item, Timestamp(self.now + 5));
+                }
+                Step::Fill => self.fill(),
+                Step::AskAgain => {
+                    self.asked.clear();
+                    self.queue.ask_again();
+                }
+                Step::Expire => {
+                    self.now += 20;
+                    let expired = self.queue.expire(Timestamp(self.now));
+                    assert!(expired.iter().all(|item| item.expires_at <= Timestamp(self.now)));
+                    self.leaves(&expired);
+                    assert!(self.queue.expire(Timestamp(self.now)).is_empty());
+                }
+                Step::TakeOldest => {
+                    let taken = self.queue.take_oldest(2);
+                    assert_eq!(taken.len(), self.inside.len().min(2));
+                    self.leaves(&taken);
+                }
+            }
+            assert_eq!(self.queue.len(), self.inside.len());
+            let hot = self.queue.lines().map(Line::hot).sum::<usize>();
+            let delayed = self.queue.delayed.iter().filter(|Reverse(delayed)| delayed.item.payload.is_some()).count();
+            assert_eq!(self.queue.hot, hot + delayed);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn each_message_leaves_once_and_none_is_left(steps in prop::collection::vec(step(), 0..200), hot in 0usize..20) {
+            let mut world =
+                World { queue: Queue::new(hot), inside: BTreeMap::new(), outside: Vec::new(), asked: Vec::new(), now: 0, next: 0 };
+            for step in &steps {
+                world.take(step);
+            }
+            world.now += 5;
+            while !world.inside.is_empty() {
+                world.asked.clear();
+                world.queue.ask_again();
+                let taken = world.pull(100);
+                world.fill();
+                prop_assert!(taken + world.pull(100) > 0, "{} are stuck", world.inside.len());
+            }
+            prop_assert!(world.queue.is_empty());
+        }
+    }
+}

@@ -255,7 +255,7 @@ impl Ledger {
         t.effects.push(Effect::Finished { account: pending.account });
         for (part, sent) in (0u8..).zip(pending.parts.iter()) {
             let Some(operator) = sent.operator().filter(|_| !sent.operator_id.is_empty()) else { continue };
-            if let Some(key) = self.stored_key(operator, &sent.operator_id, t.rules) {
+            if let Some(key) = self.stored_key(operator, &sent.operator_id.octets(), t.rules) {
                 self.correlation.finish(key, Target { message: id, part });
             }
         }

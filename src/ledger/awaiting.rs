@@ -106,7 +106,7 @@ mod tests {
     fn sweeping_drops_the_finished_a_second_at_a_time() {
         let mut line = Awaiting::default();
         (0..30).for_each(|id| line.push(10 + id / 10, MessageId(u64::from(id))));
-        let even = |id: MessageId| id.0 % 2 == 0 && id.0 < 20;
+        let even = |id: MessageId| id.0.is_multiple_of(2) && id.0 < 20;
         line.sweep(even);
         assert_eq!(line.len(), 25);
         (0..5).for_each(|_| line.sweep(even));

@@ -95,10 +95,7 @@ impl Correlation {
 
     pub fn insert(&mut self, key: Key, target: Target) {
         let entry = Entry::new(key, target);
-        let shard = &mut self.shards[shard(key)];
-        if shard.find(key.0, |other| *other == entry).is_none() {
-            shard.insert_unique(key.0, entry, |entry| entry.key.0);
-        }
+        self.shards[shard(key)].entry(key.0, |other| *other == entry, |other| other.key.0).or_insert(entry);
     }
 
     /// The part a receipt with these keys means, given the two addresses of its deliver_sm and what is known of each part.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
+use smallvec::SmallVec;
+
 use crate::message::OperatorKey;
 use crate::receipt::State;
 
@@ -101,11 +103,63 @@ impl DerefMut for Parts {
 /// Octets of an id that need no memory of their own.
 const INLINE: usize = 22;
 
-/// The id an operator gave a part, as it wrote it; empty when it gave none.
+/// Where a UUID has its hyphens (RFC 9562 section 4).
+const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+
+/// The id an operator gave a part; empty when it gave none.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum GivenId {
-    Short { length: u8, octets: [u8; INLINE] },
+    Short {
+        length: u8,
+        octets: [u8; INLINE],
+    },
+    /// A UUID in its usual form, its letters all of one case.
+    Uuid {
+        upper_case: bool,
+        value: [u8; 16],
+    },
     Long(Box<[u8]>),
+}
+
+/// An id as the operator wrote it.
+pub(super) type IdOctets = SmallVec<[u8; 40]>;
+
+impl GivenId {
+    pub fn is_empty(&self) -> bool {
+        matches!(self, GivenId::Short { length: 0, .. })
+    }
+
+    /// The id as the operator wrote it.
+    pub fn octets(&self) -> IdOctets {
+        match self {
+            GivenId::Short { length, octets } => IdOctets::from_slice(&octets[..usize::from(*length).min(INLINE)]),
+            GivenId::Uuid { upper_case, value } => write_uuid(*upper_case, u128::from_be_bytes(*value)),
+            GivenId::Long(octets) => IdOctets::from_slice(octets),
+        }
+    }
+
+    /// A UUID, if the id is one that [`write_uuid`] writes again the same.
+    fn uuid(id: &[u8]) -> Option<Self> {
+        if id.len() != 36 {
+            return None;
+        }
+        let digit = |octet: &u8| char::from(*octet).to_digit(16).map(u128::from);
+        let value = id.iter().filter(|octet| **octet != b'-').try_fold(0, |value, octet| Some(value << 4 | digit(octet)?))?;
+        let upper_case = id.iter().any(u8::is_ascii_uppercase);
+        (write_uuid(upper_case, value)[..] == *id).then(|| GivenId::Uuid { upper_case, value: value.to_be_bytes() })
+    }
+}
+
+fn write_uuid(upper_case: bool, value: u128) -> IdOctets {
+    let digits = if upper_case { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+    let mut octets = IdOctets::new();
+    for place in (0..32).rev() {
+        if HYPHENS.contains(&octets.len()) {
+            octets.push(b'-');
+        }
+        octets.push(digits[(value >> (4 * place)) as usize & 0xF]);
+    }
+    octets
 }
 
 impl Default for GivenId {
@@ -122,23 +176,47 @@ impl From<&[u8]> for GivenId {
                 room.copy_from_slice(id);
                 GivenId::Short { length, octets }
             }
-            _ => GivenId::Long(id.into()),
-        }
-    }
-}
-
-impl Deref for GivenId {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        match self {
-            GivenId::Short { length, octets } => &octets[..usize::from(*length).min(INLINE)],
-            GivenId::Long(octets) => octets,
+            _ => GivenId::uuid(id).unwrap_or_else(|| GivenId::Long(id.into())),
         }
     }
 }
 
 impl fmt::Debug for GivenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", String::from_utf8_lossy(self))
+        write!(f, "{:?}", String::from_utf8_lossy(&self.octets()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ids_as_operators_write_them_need_no_memory_of_their_own() {
+        for id in ["", "0", "4294967295", "812FC7470000001B", "9308878062554710043"] {
+            assert!(matches!(GivenId::from(id.as_bytes()), GivenId::Short { .. }), "{id}");
+        }
+        for id in ["550e8400-e29b-41d4-a716-446655440000", "550E8400-E29B-41D4-A716-446655440000"] {
+            assert!(matches!(GivenId::from(id.as_bytes()), GivenId::Uuid { .. }), "{id}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_comes_back_as_it_was_written(
+            id in prop_oneof!["[ -~]{0,70}", "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-f]{12}", "[0-9A-F-]{36}", "[0-9a-f-]{36}"],
+        ) {
+            let given = GivenId::from(id.as_bytes());
+            prop_assert_eq!(&given.octets()[..], id.as_bytes());
+            prop_assert_eq!(given.is_empty(), id.is_empty());
+        }
+
+        #[test]
+        fn every_uuid_is_short(value: u128, upper_case: bool) {
+            prop_assert_eq!(GivenId::from(&write_uuid(upper_case, value)[..]).octets(), write_uuid(upper_case, value));
+            prop_assert!(!matches!(GivenId::from(&write_uuid(upper_case, value)[..]), GivenId::Long(_)));
+        }
     }
 }

@@ -231,7 +231,7 @@ impl Ledger {
         }
         for (part, slot) in (0u8..).zip(parts.iter()) {
             let Some(operator) = slot.operator() else { continue };
-            if let Some(key) = stored_key(&self.correlation, operator, &slot.operator_id, rules) {
+            if let Some(key) = stored_key(&self.correlation, operator, &slot.operator_id.octets(), rules) {
                 self.correlation.insert(key, Target { message: id, part });
             }
         }

@@ -279,7 +279,7 @@ fn put_parts(out: &mut Vec<u8>, parts: &[Part], operators: &mut KnownNames) {
         }
         out.put_u32(part.awaited_since().unwrap_or(0));
         put_short(out, operators.name(part.operator()).as_bytes());
-        put_short(out, &part.operator_id);
+        put_short(out, &part.operator_id.octets());
     }
 }
 

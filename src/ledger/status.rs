@@ -69,7 +69,7 @@ impl UnmatchedReceipt {
 fn parts(parts: &[Part], operators: &Names) -> Vec<PartStatus> {
     let status = |p: &Part| PartStatus {
         operator: p.operator().map(|key| operators.name(key.0)),
-        operator_id: String::from_utf8_lossy(&p.operator_id).into_owned(),
+        operator_id: String::from_utf8_lossy(&p.operator_id.octets()).into_owned(),
         state: match p.state {
             PartState::Waiting => "waiting".to_owned(),
             PartState::Sent { .. } => "sent".to_owned(),

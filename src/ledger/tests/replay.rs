@@ -112,7 +112,7 @@ impl Story {
         for (at, part, second) in self.given.drain(..) {
             let id = operator_id(&self.jobs[at], part, second);
             let slot = self.world.ledger.index.message_mut(self.jobs[at].id).and_then(|p| p.parts.get(usize::from(part)));
-            if slot.is_none_or(|slot| slot.operator_id[..] != *id.as_bytes()) {
+            if slot.is_none_or(|slot| slot.operator_id.octets()[..] != *id.as_bytes()) {
                 self.forgotten.insert(id);
             }
         }
