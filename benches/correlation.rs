@@ -8,7 +8,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use smallvec::{SmallVec, smallvec};
 use smppgw::gateway::message_id_octets;
-use smppgw::ledger::{Effect, Event, IdText, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
+use smppgw::ledger::{Effect, Event, IdText, Ids, Ledger, Limits, Log, OperatorId, Received, Rules, Turn};
 use smppgw::message::{AccountKey, Address, Job, Message, MessageId, Names, OperatorKey, ReceiptRequest, Timestamp};
 use smppgw::receipt::{Receipt, ReceiptId, ReceiptPolicy, State};
 use smppgw::spool::Location;
@@ -130,7 +130,9 @@ impl World {
             network_error_code: None,
             intermediate: false,
         };
-        self.apply(Event::Receipt { operator: OPERATOR, receipt, source: recipient(id), destination: Address::default() });
+        let (source, destination) = (recipient(id), Address::default());
+        let received = Received { operator: OPERATOR, receipt, source, destination, received_at: Timestamp(0) };
+        self.apply(Event::Receipt(Box::new(received)));
     }
 
     /// The application takes the receipt, so that nothing piles up.

@@ -34,7 +34,7 @@ impl Failure {
             Some((reply, ticket)) if submissions => {
                 let statuses = vec![SYSTEM_ERROR; batch.events.len()];
                 // The session may have gone.
-                let _ = reply.try_send(Ack { ticket, statuses });
+                let _ = reply.try_send(Ack { ticket, statuses, list: Vec::new() });
             }
             reply => self.held.push_back(Batch { reply, ..batch }),
         }

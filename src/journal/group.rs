@@ -75,7 +75,7 @@ impl<D: Disk, H: Host> Group<D, H> {
     }
 
     /// Takes a batch into the group. While the disk is failing its submissions are refused and the rest waits.
-    pub fn take(&mut self, batch: Batch) {
+    pub fn take(&mut self, mut batch: Batch) {
         if let Some(failure) = &mut self.failure {
             failure.hold(batch);
             return;
@@ -87,7 +87,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         let mut statuses = Vec::new();
         let mut log = SpoolLog::new(&mut self.spool, &mut self.unwritten);
         let mut turn = Turn { now, log: &mut log, rules: &*rules, effects: &mut self.effects };
-        for (at, event) in batch.events.into_iter().enumerate() {
+        for (at, event) in batch.events.drain(..).enumerate() {
             if let (Event::Accept(job), Some(_)) = (&event, &batch.reply) {
                 self.accepted.push(Accepted { id: job.id, answer, at });
             }
@@ -99,7 +99,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         }
         self.events += count;
         if let Some((reply, ticket)) = batch.reply {
-            self.answers.push(Answer { reply, ack: Ack { ticket, statuses }, events: count });
+            self.answers.push(Answer { reply, ack: Ack { ticket, statuses, list: batch.events }, events: count });
         }
     }
 

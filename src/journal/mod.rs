@@ -40,12 +40,14 @@ const GROUP_EVENTS: usize = 16_384;
 const IDLE: Duration = Duration::from_millis(200);
 
 /// What a session is answered for one batch.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Ack {
     /// The batch's own number.
     pub ticket: u64,
     /// An SMPP status for each event, in order; empty when all of them are durable and well.
     pub statuses: Vec<Status>,
+    /// The list the events came in, empty: the next batch needs one of about the same size.
+    pub list: Vec<Event>,
 }
 
 /// Events that become durable together, and who wants to know.

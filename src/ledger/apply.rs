@@ -7,7 +7,7 @@ use bytes::BufMut;
 use super::codec::{put_mail, put_message, put_short};
 use super::correlation::Target;
 use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Status, Waiting, all_parts};
-use super::index::{Item, Parked, Pending, What};
+use super::index::{Item, Pending, What};
 use super::part::{Part, PartState, Parts};
 use super::receipt_mail::{Receipted, Verdict, receipt_mail, three_digits};
 use super::status::Finished;
@@ -33,12 +33,11 @@ impl Ledger {
                 self.failed(id, operator, parts, failure, t);
                 OK
             }
-            Event::Receipt { operator, receipt, source, destination } => {
-                let parked = Parked { operator, receipt, source, destination, since: t.now };
-                self.receipt(&parked, t);
+            Event::Receipt(received) => {
+                self.receipt(received, t);
                 OK
             }
-            Event::Mo(mo) => self.mo(mo, t),
+            Event::Mo(mo) => self.mo(*mo, t),
             Event::MailDone { id, how } => {
                 self.mail_done(id, how, t);
                 OK

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::message::{AccountKey, Address, Job, Mail, MessageId, Mo, OperatorKey};
+use crate::message::{AccountKey, Address, Job, Mail, MessageId, Mo, OperatorKey, Timestamp};
 use crate::receipt::{Receipt, State};
 
 /// The id an operator gave a part, as its submit_sm_resp wrote it.
@@ -19,12 +19,23 @@ pub enum Event {
     Sent { job: Arc<Job>, operator: OperatorKey, part: u8, total: u8, operator_id: OperatorId },
     /// Parts will never be sent: those of the set, of so many; `None` for all that have not been sent.
     Failed { id: MessageId, operator: Option<OperatorKey>, parts: Option<(PartSet, u8)>, failure: Failure },
-    /// An operator delivered a receipt.
-    Receipt { operator: OperatorKey, receipt: Receipt, source: Address, destination: Address },
+    /// An operator delivered a receipt. In a box, as is the next one, because most events are far smaller.
+    Receipt(Box<Received>),
     /// An operator delivered a mobile-originated message or a part of one.
-    Mo(Mo),
+    Mo(Box<Mo>),
     /// A mailbox item has left the mailbox.
     MailDone { id: MessageId, how: MailEnd },
+}
+
+/// A receipt as an operator delivered it.
+#[derive(Debug, Clone)]
+pub struct Received {
+    pub operator: OperatorKey,
+    pub receipt: Receipt,
+    /// The handset's number, mostly.
+    pub source: Address,
+    pub destination: Address,
+    pub received_at: Timestamp,
 }
 
 /// Why parts will never be sent.

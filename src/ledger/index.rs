@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::by_id::ById;
 use super::correlation::suffix;
-use super::event::{MAX_PARTS, PartSet};
+use super::event::{MAX_PARTS, PartSet, Received};
 use super::part::{Part, PartState, Parts};
-use crate::message::{AccountKey, Address, Job, Message, MessageId, Mo, OperatorKey, ReceiptRequest, Timestamp};
-use crate::receipt::Receipt;
+use crate::message::{AccountKey, Job, Message, MessageId, Mo, OperatorKey, ReceiptRequest};
 use crate::spool::Location;
 
 /// A live thing and where its newest full record lies.
@@ -21,7 +20,7 @@ pub(super) struct Item {
 pub(super) enum What {
     Message(Pending),
     Mail { account: AccountKey },
-    Parked(Box<Parked>),
+    Parked(Box<Received>),
     MoPart(Box<Mo>),
 }
 
@@ -73,16 +72,6 @@ impl Pending {
     pub fn bound_to(&self) -> Option<OperatorKey> {
         self.parts.iter().find(|p| p.state != PartState::Waiting).and_then(Part::operator)
     }
-}
-
-/// A receipt that no message could be found for yet.
-#[derive(Debug, Clone)]
-pub(super) struct Parked {
-    pub operator: OperatorKey,
-    pub receipt: Receipt,
-    pub source: Address,
-    pub destination: Address,
-    pub since: Timestamp,
 }
 
 /// The map of live things, and the payloads kept hot.

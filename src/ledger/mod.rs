@@ -34,7 +34,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use codec::{Unreadable, put_message};
-pub use event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Status, Waiting, all_parts};
+pub use event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Received, Status, Waiting, all_parts};
 pub use restore::Restored;
 use status::History;
 pub use status::{MessageStatus, PartStatus, UnmatchedReceipt};

@@ -4,8 +4,8 @@ use smallvec::SmallVec;
 
 use super::apply::MailClose;
 use super::correlation::{Correlation, Found, Key, Sight, Target};
-use super::event::{Effect, Note};
-use super::index::{Item, Parked, Pending, What};
+use super::event::{Effect, Note, Received};
+use super::index::{Item, Pending, What};
 use super::part::{Part, PartState};
 use super::receipt_mail::Verdict;
 use super::status::UnmatchedReceipt;
@@ -25,7 +25,7 @@ impl Ledger {
         keys.map(|key| self.correlation.key(operator, &key)).collect()
     }
 
-    fn owner(&self, keys: &[Key], received: &Parked) -> Found {
+    fn owner(&self, keys: &[Key], received: &Received) -> Found {
         self.correlation.find(keys, &received.source, &received.destination, |target| self.sight(target))
     }
 
@@ -43,19 +43,19 @@ impl Ledger {
         }
     }
 
-    pub(super) fn receipt(&mut self, received: &Parked, t: &mut Turn<'_, impl Log, impl Rules>) {
+    pub(super) fn receipt(&mut self, received: Box<Received>, t: &mut Turn<'_, impl Log, impl Rules>) {
         let operator = received.operator;
         let keys = self.sought_keys(operator, &received.receipt.id, t.rules);
         if keys.is_empty() {
             // Nothing will ever be found by no id.
-            return self.unmatched_receipt(received, t);
+            return self.unmatched_receipt(&received, t);
         }
-        match self.owner(&keys, received) {
+        match self.owner(&keys, &received) {
             Found::One(target) => return self.matched(target, operator, &received.receipt, t),
             Found::Ambiguous => t.effects.push(Effect::Note(Note::ReceiptAmbiguous { operator })),
             Found::Nothing => {}
         }
-        self.park(received.clone(), &keys, t);
+        self.park(received, &keys, t);
     }
 
     fn matched(&mut self, target: Target, operator: OperatorKey, receipt: &Receipt, t: &mut Turn<'_, impl Log, impl Rules>) {
@@ -108,15 +108,15 @@ impl Ledger {
         }
     }
 
-    fn park(&mut self, parked: Parked, keys: &[Key], t: &mut Turn<'_, impl Log, impl Rules>) {
+    fn park(&mut self, parked: Box<Received>, keys: &[Key], t: &mut Turn<'_, impl Log, impl Rules>) {
         let id = self.ids.next();
         let operator = parked.operator;
         self.scratch.clear();
         super::restore::put_parked(&mut self.scratch, &parked, self.operators.name(Some(operator)));
         let location = t.log.append_full(kind::PARKED, id, &self.scratch);
         t.effects.push(Effect::Note(Note::ReceiptParked { operator }));
-        self.parking.add(operator, parked.since, id, keys);
-        self.index.insert(id, Item { location, what: What::Parked(Box::new(parked)) });
+        self.parking.add(operator, parked.received_at, id, keys);
+        self.index.insert(id, Item { location, what: What::Parked(parked) });
         if let Some(oldest) = self.parking.excess(operator) {
             self.parked_expired(oldest, t);
         }
@@ -141,20 +141,20 @@ impl Ledger {
         true
     }
 
-    fn parked_receipt(&self, id: MessageId) -> Option<&Parked> {
+    fn parked_receipt(&self, id: MessageId) -> Option<&Received> {
         match self.index.get(id).map(|item| &item.what) {
             Some(What::Parked(parked)) => Some(parked),
             _ => None,
         }
     }
 
-    fn drop_parked(&mut self, id: MessageId, t: &mut Turn<'_, impl Log, impl Rules>) -> Option<Box<Parked>> {
+    fn drop_parked(&mut self, id: MessageId, t: &mut Turn<'_, impl Log, impl Rules>) -> Option<Box<Received>> {
         let What::Parked(parked) = self.close(id, t)? else { return None };
-        self.parking.remove(parked.operator, parked.since, id);
+        self.parking.remove(parked.operator, parked.received_at, id);
         Some(parked)
     }
 
-    /// Parked receipts whose time is over, and receipts that never came.
+    /// Received receipts whose time is over, and receipts that never came.
     pub(super) fn expire_receipts(&mut self, t: &mut Turn<'_, impl Log, impl Rules>) {
         for id in std::mem::take(&mut self.recheck) {
             self.match_parked(id, t);
@@ -187,7 +187,7 @@ impl Ledger {
         }
     }
 
-    fn unmatched_receipt(&mut self, received: &Parked, t: &mut Turn<'_, impl Log, impl Rules>) {
+    fn unmatched_receipt(&mut self, received: &Received, t: &mut Turn<'_, impl Log, impl Rules>) {
         t.effects.push(Effect::Note(Note::ReceiptUnmatched { operator: received.operator }));
         if self.unmatched.len() >= UNMATCHED_KEPT {
             self.unmatched.pop_front();
@@ -239,7 +239,7 @@ impl Ledger {
 
     pub(super) fn resume_parked(&mut self, id: MessageId, rules: &impl Rules) {
         let Some(parked) = self.parked_receipt(id) else { return };
-        let (operator, since) = (parked.operator, parked.since);
+        let (operator, since) = (parked.operator, parked.received_at);
         let keys = self.sought_keys(operator, &parked.receipt.id, rules);
         self.parking.add(operator, since, id, &keys);
         self.recheck.push(id);

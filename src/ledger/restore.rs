@@ -6,8 +6,9 @@ use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
 use super::codec::{self, Reader, Unreadable, put_short, state};
+use super::event::Received;
 use super::event::{Effect, Waiting};
-use super::index::{Item, Parked, Pending, What};
+use super::index::{Item, Pending, What};
 use super::known::KnownNames;
 use super::part::{Part, PartState, Parts};
 use super::{Ledger, Log, Rules, Turn, kind};
@@ -305,9 +306,9 @@ fn parts(r: &mut Reader, operators: &KnownNames) -> Result<Parts, Unreadable> {
     Ok(parts.into())
 }
 
-pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Parked, operator: &str) {
+pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Received, operator: &str) {
     put_short(out, operator.as_bytes());
-    out.put_u64(parked.since.0);
+    out.put_u64(parked.received_at.0);
     for address in [&parked.source, &parked.destination] {
         out.put_slice(&[address.ton, address.npi]);
         put_short(out, &address.digits);
@@ -321,7 +322,7 @@ pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Parked, operator: &str) {
     out.put_u64(done.unwrap_or(0));
 }
 
-fn parked(r: &mut Reader, operators: &KnownNames) -> Result<Parked, Unreadable> {
+fn parked(r: &mut Reader, operators: &KnownNames) -> Result<Received, Unreadable> {
     let operator = operators.intern(&r.name()?);
     let since = Timestamp(r.u64()?);
     let mut address = || Ok::<_, Unreadable>(Address { ton: r.u8()?, npi: r.u8()?, digits: SmallVec::from_slice(&r.short()?) });
@@ -338,5 +339,5 @@ fn parked(r: &mut Reader, operators: &KnownNames) -> Result<Parked, Unreadable> 
         network_error_code,
         intermediate,
     };
-    Ok(Parked { operator, receipt, source, destination, since })
+    Ok(Received { operator, receipt, source, destination, received_at: since })
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::by_id::ById;
-use super::index::{Parked, Pending, What};
+use super::event::Received;
+use super::index::{Pending, What};
 use super::part::{Part, PartState, Parts};
 use super::{Ledger, Log};
 use crate::message::{AccountKey, Job, Masked, MessageId, Names, Timestamp};
@@ -55,13 +56,13 @@ pub struct UnmatchedReceipt {
 }
 
 impl UnmatchedReceipt {
-    pub(super) fn new(parked: &Parked, operators: &Names) -> Self {
+    pub(super) fn new(parked: &Received, operators: &Names) -> Self {
         UnmatchedReceipt {
             operator: operators.name(parked.operator.0),
             operator_id: String::from_utf8_lossy(&parked.receipt.id).into_owned(),
             state: parked.receipt.state.word().to_owned(),
             source: Masked(&parked.source.digits).to_string(),
-            received_at: parked.since.0,
+            received_at: parked.received_at.0,
         }
     }
 }

@@ -223,7 +223,11 @@ impl World {
 
     pub fn receipt_about(&mut self, operator: OperatorKey, operator_id: &str, state: State, recipient: &str) {
         let source = Address::new(1, 1, recipient.as_bytes());
-        self.apply(Event::Receipt { operator, receipt: receipt(operator_id, state), source, destination: Address::default() });
+        self.receipt_from_to(operator, receipt(operator_id, state), source, Address::default());
+    }
+
+    pub fn receipt_from_to(&mut self, operator: OperatorKey, receipt: Receipt, source: Address, destination: Address) {
+        self.apply(received(operator, receipt, source, destination, self.now));
     }
 
     pub fn failed(&mut self, id: u64, parts: Option<(PartSet, u8)>, state: State, status: u32) {
@@ -307,4 +311,9 @@ fn a_pending_message_takes_little_memory() {
     assert!(size_of::<index::Item>() <= 48, "{}", size_of::<index::Item>());
     assert!(size_of::<Part>() <= 32, "{}", size_of::<Part>());
     assert_eq!(size_of::<PartState>(), 8);
+}
+
+/// The event of a receipt.
+pub fn received(operator: OperatorKey, receipt: Receipt, source: Address, destination: Address, now: Timestamp) -> Event {
+    Event::Receipt(Box::new(Received { operator, receipt, source, destination, received_at: now }))
 }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::accept::fields;
 use crate::config::Operator;
-use crate::ledger::Event;
+use crate::ledger::{Event, Received};
 use crate::message::{Mo, OperatorKey, Timestamp};
 use crate::receipt::text::{Delivery, from_parts};
 use crate::smpp::{CommandStatus, Frame, MessageView, Strictness, tlv};
@@ -39,9 +39,9 @@ pub fn read(
     if let Some(mut receipt) = from_parts(delivery) {
         receipt.done = receipt.done.map(|date| date.in_utc(operator.receipt_time_zone.whole_seconds()));
         let (source, destination) = (view.source.to_address(), view.destination.to_address());
-        return Ok(Event::Receipt { operator: key, receipt, source, destination });
+        return Ok(Event::Receipt(Box::new(Received { operator: key, receipt, source, destination, received_at: now })));
     }
-    Ok(Event::Mo(mo(&view, text, operator, now)))
+    Ok(Event::Mo(Box::new(mo(&view, text, operator, now))))
 }
 
 /// A message that cannot be decoded as it says is passed on as the octets it is: what a handset sent is not lost over a field.

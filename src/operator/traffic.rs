@@ -71,6 +71,8 @@ pub(super) struct Traffic<'a> {
     pace: Pace,
     scratch: submit::Scratch,
     events: Vec<ledger::Event>,
+    /// Becomes `events` when that is handed over.
+    spare_list: Vec<ledger::Event>,
     waiting: Vec<Waiting>,
     open_batches: VecDeque<(u64, Vec<Waiting>)>,
     next_ticket: u64,
@@ -99,6 +101,7 @@ impl<'a> Traffic<'a> {
             pace: Pace::new(link::now()),
             scratch: submit::Scratch::default(),
             events: Vec::new(),
+            spare_list: Vec::new(),
             waiting: Vec::new(),
             open_batches: VecDeque::new(),
             next_ticket: 0,
@@ -157,6 +160,7 @@ impl<'a> Traffic<'a> {
     fn acknowledged(&mut self, ack: Ack) {
         let Some((ticket, places)) = self.open_batches.pop_front() else { return };
         debug_assert_eq!(ticket, ack.ticket, "the journal answers in order");
+        self.spare_list = ack.list;
         let now = link::now();
         for (at, waiting) in places.into_iter().enumerate() {
             let status = ack.statuses.get(at).copied().unwrap_or(0);
@@ -194,7 +198,7 @@ impl<'a> Traffic<'a> {
             return;
         }
         let Some(journal) = self.context.gateway.journal() else { return };
-        let events = std::mem::take(&mut self.events);
+        let events = std::mem::replace(&mut self.events, std::mem::take(&mut self.spare_list));
         let ticket = self.next_ticket;
         match journal.submit(Batch { events, reply: Some((self.reply.clone(), ticket)) }) {
             Ok(()) => {

@@ -170,6 +170,8 @@ struct Serving<'a> {
     state: Arc<AccountState>,
     bound: Bound,
     events: Vec<LedgerEvent>,
+    /// Becomes `events` when that is handed over.
+    spare_list: Vec<LedgerEvent>,
     submitted: Vec<Submitted>,
     /// Parts of the messages in `submitted`.
     parts: u64,
@@ -202,6 +204,7 @@ impl<'a> Serving<'a> {
             receiving: bound.kind.receives(),
             bound,
             events: Vec::new(),
+            spare_list: Vec::new(),
             submitted: Vec::new(),
             parts: 0,
             open_batches: VecDeque::new(),
@@ -364,7 +367,8 @@ impl<'a> Serving<'a> {
         let (ticket, count) = (self.next_ticket, self.submitted.len() as u64);
         // Before the journal can say that one of them is final.
         self.state.accepting(count);
-        match journal.submit(Batch { events: std::mem::take(&mut self.events), reply: Some((self.reply.clone(), ticket)) }) {
+        let events = std::mem::replace(&mut self.events, std::mem::take(&mut self.spare_list));
+        match journal.submit(Batch { events, reply: Some((self.reply.clone(), ticket)) }) {
             Ok(()) => {
                 self.next_ticket += 1;
                 self.open_batches.push_back((ticket, std::mem::take(&mut self.submitted)));
@@ -380,6 +384,7 @@ impl<'a> Serving<'a> {
     fn acknowledged(&mut self, ack: Ack) {
         let Some(at) = self.open_batches.iter().position(|(ticket, _)| *ticket == ack.ticket) else { return };
         let Some((_, submitted)) = self.open_batches.remove(at) else { return };
+        self.spare_list = ack.list;
         let now = link::now();
         let node = &self.settings.config.node.name;
         let (mut accepted, mut refused) = (0, 0);

@@ -125,7 +125,7 @@ fn a_receipt_without_a_source_belongs_to_the_only_message_with_its_id() {
     let job = world.accept(1, 1);
     world.sent(&job, (0, 1), A, "7");
     let (source, destination) = (Address::default(), Address::new(1, 1, b"358451112223"));
-    world.apply(Event::Receipt { operator: A, receipt: receipt("7", State::Delivered), source, destination });
+    world.receipt_from_to(A, receipt("7", State::Delivered), source, destination);
     delivered(&mut world, &[1]);
 }
 
@@ -235,12 +235,8 @@ fn an_operator_cannot_park_receipts_without_end() {
         // The check of the whole log after every event would take its time here.
         let World { ledger, log, rules, now, effects } = &mut world;
         let mut turn = Turn { now: *now, log, rules, effects };
-        let event = Event::Receipt {
-            operator: A,
-            receipt: receipt(&format!("{id}"), State::Delivered),
-            source: Address::default(),
-            destination: Address::default(),
-        };
+        let receipt = receipt(&format!("{id}"), State::Delivered);
+        let event = received(A, receipt, Address::default(), Address::default(), turn.now);
         ledger.apply(event, &mut turn);
     }
     world.receipt(B, "1", State::Delivered);

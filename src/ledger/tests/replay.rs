@@ -92,7 +92,7 @@ impl Story {
                 let text = ["hello", "Quiz", "X"][usize::from(text)];
                 let concatenation = (sequence > 0).then_some((reference, 3, sequence));
                 let received_at = self.world.now;
-                return self.world.apply(Event::Mo(Mo { received_at, ..mo(&sender.to_string(), text, concatenation) }));
+                return self.world.apply(Event::Mo(Box::new(Mo { received_at, ..mo(&sender.to_string(), text, concatenation) })));
             }
             Step::MailDone { item } => {
                 let items = self.world.ledger.index.iter().filter(|(_, item)| matches!(item.what, What::Mail { .. }));

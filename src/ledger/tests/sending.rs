@@ -194,7 +194,7 @@ fn a_damaged_record_is_given_up_and_what_is_in_memory_is_written_again() {
     for job in &jobs {
         world.sent(job, (0, 1), A, &format!("id{}", job.id.0));
     }
-    world.apply(Event::Mo(mo("358501", "half", Some((1, 2, 1)))));
+    world.apply(Event::Mo(Box::new(mo("358501", "half", Some((1, 2, 1))))));
     world.receipt(A, "nobody", State::Delivered);
     assert_eq!(world.turn(|ledger, t| ledger.give_up(1, t)), 2, "two of six are not in memory");
     assert_eq!((world.finished(), world.ledger.pending_messages(), world.ledger.live()), (2, 4, 6));
