@@ -46,7 +46,8 @@ pub struct Options {
     /// Show the tables and write nothing.
     #[arg(long)]
     pub dry: bool,
-    /// Can the load write stamps into the texts, by which the simulated operators know how long they were on their way?
+    /// Does the load write stamps into the texts, by which the simulated operators know how long they were on their way? Not every
+    /// program given with `--peers` can.
     #[arg(skip)]
     pub stamps: bool,
     /// What cargo adds.

@@ -23,13 +23,15 @@ pub const SYSTEM_ID: &str = "bench";
 pub const PASSWORD: &str = "secret";
 /// Numbers that begin so go to an operator that is never up.
 pub const DOWN: &str = "35899";
+/// Unanswered requests per operator bind, in either direction.
+const WINDOW: &str = "500";
 /// From submission to receipt, at the simulated operators.
 pub const RECEIPT_DELAY: &str = "50ms";
 
 /// What the gateway is configured with.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
-    /// Operators that are up, each with two binds of window 500.
+    /// Operators that are up, each with two binds of window [`WINDOW`].
     pub operators: usize,
     /// Prefixes in the table, besides one per operator.
     pub prefixes: usize,
@@ -98,7 +100,7 @@ prefixes = "prefixes.csv"
         let mut operator = |name: &str, port: u16, binds: usize, reconnect: &str| {
             let _ = write!(
                 text,
-                "[[operator]]\nname = \"{name}\"\nwindow = 500\nreconnect = {{ min = \"{reconnect}\", max = \"60s\" }}\n\
+                "[[operator]]\nname = \"{name}\"\nwindow = {WINDOW}\nreconnect = {{ min = \"{reconnect}\", max = \"60s\" }}\n\
                  [[operator.bind]]\naddress = \"127.0.0.1:{port}\"\nsystem_id = \"gw\"\npassword = \"pw\"\ncount = {binds}\n"
             );
         };
@@ -155,7 +157,8 @@ pub struct Operators {
 impl Operators {
     pub fn start(options: &Options, count: usize) -> Outcome<Operators> {
         let ports = Ports::choose(count)?;
-        let mut arguments: Vec<String> = ["simulate", "--quiet", "--receipt-delay", RECEIPT_DELAY].map(str::to_owned).to_vec();
+        let fixed = ["simulate", "--quiet", "--window", WINDOW, "--receipt-delay", RECEIPT_DELAY];
+        let mut arguments = fixed.map(str::to_owned).to_vec();
         for (index, port) in ports.operators.iter().enumerate() {
             arguments.extend(["--operators".to_owned(), format!("o{index}=127.0.0.1:{port}")]);
         }
