@@ -17,6 +17,9 @@ use crate::statistics::{Median, figure, quantile};
 const RECORD: usize = 512;
 /// The disk's file: written with zeros first, as the spool's segments are, so that no write allocates.
 const FILE: usize = 16 << 20;
+/// Between two records: about as often as the gateway commits at this rate. Time counts from when a record should have been written,
+/// as it does for messages: a stall of the machine is then felt by all it delays, and not once.
+const EVERY: Duration = Duration::from_millis(1);
 /// The share of the greatest rate at which latency is measured.
 const TENTH: f64 = 0.1;
 
@@ -56,8 +59,8 @@ pub fn run(options: &Options) -> Outcome<()> {
     let _ = write!(
         body,
         "\n`{}`; the load: `{}`; load average before: {before}. The disk is measured right before and right after each run, \
-         alone, by writing {RECORD} octets and fdatasync, one after the other. Latency counts from the moment a message \
-         should have left.\n",
+         alone, by writing {RECORD} octets and fdatasync every millisecond. Latency counts from the moment a message or record \
+         should have left, so that a stall of the machine is felt by all that it delays.\n",
         options.command(Scenario::Latency),
         work.command()
     );
@@ -70,12 +73,14 @@ fn sync_times(options: &Options, time: Duration) -> Outcome<Vec<f64>> {
     file.write_all_at(&vec![0; FILE], 0)?;
     file.sync_all()?;
     let (record, mut times, started) = ([0x55; RECORD], Vec::new(), Instant::now());
+    let mut intended = started;
     while started.elapsed() < time {
         let offset = times.len() * RECORD % FILE;
-        let begun = Instant::now();
+        std::thread::sleep(intended.saturating_duration_since(Instant::now()));
         file.write_all_at(&record, offset as u64)?;
         file.sync_data()?;
-        times.push(begun.elapsed().as_secs_f64() * 1e3);
+        times.push(intended.elapsed().as_secs_f64() * 1e3);
+        intended += EVERY;
     }
     Ok(times)
 }

@@ -26,6 +26,8 @@ pub trait Disk {
     /// Writes all of `bytes` at `offset`.
     fn pwrite(&self, file: &Self::File, offset: u64, bytes: &[u8]) -> io::Result<()>;
     fn fdatasync(&self, file: &Self::File) -> io::Result<()>;
+    /// Lets the disk begin to write what stands in the file's range, without waiting for it; it may take this for advice only.
+    fn write_back(&self, file: &Self::File, offset: u64, size: u64);
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations, renames and removals in `directory` durable.
@@ -126,6 +128,11 @@ impl Disk for RealDisk {
 
     fn fdatasync(&self, file: &File) -> io::Result<()> {
         file.sync_data()
+    }
+
+    fn write_back(&self, file: &File, offset: u64, size: u64) {
+        // "Not needed in memory any more" is how Linux is told to begin; whether it does is its own affair.
+        let _ = rustix::fs::fadvise(file, offset, std::num::NonZero::new(size), rustix::fs::Advice::DontNeed);
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -69,6 +69,7 @@ impl<D: Disk> Spool<D> {
         let lost_octets = recovery.damaged_bytes + recovery.missing_segments * spool.settings.segment_size;
         spool.next_id += lost_octets.div_ceil(HEADER_LEN as u64);
         recovery.next_id = spool.next_id;
+        spool.prepare_first();
         spool.refresh();
         Ok((spool, recovery))
     }

@@ -331,6 +331,9 @@ impl Disk for SimDisk {
         self.state().write(*file, offset as usize, bytes)
     }
 
+    /// Advice, which this disk does not follow: what is not synced may be lost.
+    fn write_back(&self, _file: &usize, _offset: u64, _size: u64) {}
+
     fn fdatasync(&self, file: &usize) -> io::Result<()> {
         let mut state = self.state();
         let result = state.operate(Operation::Sync);
