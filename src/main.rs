@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use smppgw::cli::{check, ctl, demo, hash_password, load, route, send, serve, simulate, split};
 
-/// Messages are allocated by the task that reads them and freed by the journal thread or the task that delivers their receipts; this
-/// allocator gives memory back across threads without a lock, and keeps a third less of it.
+/// Messages are allocated by the task that reads them and freed by the journal thread or the task that delivers their receipts: this
+/// allocator takes memory back from other threads without a lock.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

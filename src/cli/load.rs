@@ -70,7 +70,7 @@ pub struct LoadArgs {
     /// Append a line tag,message_id per accepted message.
     #[arg(long, value_name = "FILE")]
     accepted: Option<PathBuf>,
-    /// Threads that do the work. One is cheapest; more than one is for what one cannot carry.
+    /// Threads that do the work. One leaves the other cores to what is being tested.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
     /// The report as JSON.

@@ -94,7 +94,7 @@ pub struct SimulateArgs {
     /// Makes the drawn outcomes repeatable.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Threads that do the work. One is cheapest; more than one is for what one cannot carry.
+    /// Threads that do the work. One leaves the other cores to what is being tested.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     threads: u16,
     /// No figures every second.
