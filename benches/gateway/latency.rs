@@ -76,7 +76,7 @@ fn sync_times(options: &Options, time: Duration) -> Outcome<Vec<f64>> {
     let mut intended = started;
     while started.elapsed() < time {
         let offset = times.len() * RECORD % FILE;
-        std::thread::sleep(intended.saturating_duration_since(Instant::now()));
+        crossbeam_channel::at(intended).recv()?;
         file.write_all_at(&record, offset as u64)?;
         file.sync_data()?;
         times.push(intended.elapsed().as_secs_f64() * 1e3);
