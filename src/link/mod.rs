@@ -2,20 +2,21 @@
 //!
 //! One task owns each connection: it reads all there is, handles all complete PDUs, and writes once.
 
+mod alarm;
 mod stream;
 pub mod tls;
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Sleep, sleep_until};
 
 use crate::smpp::Session;
+pub use alarm::Alarm;
 pub use stream::{Stream, connect};
 
 /// Octets asked of the socket at a time: some hundred PDUs.
@@ -35,14 +36,11 @@ pub struct Link<T> {
     held_back: bool,
     /// TLS may hold back what was written until it is flushed; plain sockets hold back nothing.
     unflushed: bool,
-    timer: Pin<Box<Sleep>>,
-    /// What the timer is set to.
-    timer_at: Instant,
+    alarm: Alarm,
 }
 
 impl<T> Link<T> {
     pub fn new(stream: Stream, session: Session<T>) -> Self {
-        let now = tokio::time::Instant::now();
         Link {
             session,
             stream,
@@ -50,8 +48,7 @@ impl<T> Link<T> {
             output: BytesMut::new(),
             held_back: false,
             unflushed: false,
-            timer: Box::pin(sleep_until(now)),
-            timer_at: now.into_std(),
+            alarm: Alarm::new(now()),
         }
     }
 
@@ -67,8 +64,8 @@ impl<T> Link<T> {
         if self.input.capacity() - self.input.len() < READ_SIZE / 4 {
             self.input.reserve(READ_SIZE);
         }
-        let due = self.session.poll_timeout();
-        let moved = poll_fn(|context| self.poll(context, due)).await;
+        self.alarm.set(self.session.poll_timeout());
+        let moved = poll_fn(|context| self.poll(context)).await;
         let now = now();
         match moved {
             Moved::In(0) => self.session.handle_eof(now),
@@ -81,7 +78,7 @@ impl<T> Link<T> {
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>, due: Option<Instant>) -> Poll<Moved> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Moved> {
         if self.poll_write(context).is_err() {
             return Poll::Ready(Moved::Broken);
         }
@@ -91,7 +88,8 @@ impl<T> Link<T> {
                 return Poll::Ready(read.map_or(Moved::Broken, Moved::In));
             }
         }
-        due.map_or(Poll::Pending, |due| self.poll_timer(context, due))
+        // Too early it rings at most once: then nothing is due, and it is set anew.
+        pin!(self.alarm.rung()).poll(context).map(|()| Moved::Time)
     }
 
     /// Writes as much of the output as the socket takes; when there is none left, flushes.
@@ -112,27 +110,6 @@ impl<T> Link<T> {
             return flushed;
         }
         Ok(())
-    }
-
-    /// The deadline moves on with every message: the timer follows only when it has run out, or has to ring earlier.
-    fn poll_timer(&mut self, context: &mut Context<'_>, due: Instant) -> Poll<Moved> {
-        loop {
-            if due < self.timer_at {
-                self.set_timer(due);
-            }
-            if self.timer.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
-            if due <= self.timer_at {
-                return Poll::Ready(Moved::Time);
-            }
-            self.set_timer(due);
-        }
-    }
-
-    fn set_timer(&mut self, at: Instant) {
-        self.timer_at = at;
-        self.timer.as_mut().reset(at.into());
     }
 
     /// Handles whole PDUs that wait in the buffer while the session was paused.

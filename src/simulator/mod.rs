@@ -7,7 +7,6 @@ pub mod load;
 pub mod smsc;
 
 mod address;
-mod alarm;
 mod histogram;
 mod line_file;
 mod receipt_fields;

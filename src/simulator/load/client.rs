@@ -12,9 +12,9 @@ use tokio::sync::watch;
 use super::pace::Pace;
 use super::receipts::Seen;
 use super::{Books, Messages, Run, Totals};
+use crate::link::Alarm;
 use crate::link::now;
 use crate::simulator::ReceiptFields;
-use crate::simulator::alarm::Alarm;
 use crate::simulator::wire::{Input, Pdu, Received, Wire};
 use crate::smpp::{BindKind, BindView, CommandId, CommandStatus, MessageView, Role, Strictness, Version, status};
 

@@ -56,6 +56,15 @@ fn run(role: Role, bytes: &[u8], cuts: &[usize], now: Instant) -> (Vec<Event<u32
     (events, output.to_vec())
 }
 
+/// What happened until the peer unbound. Whether anything it sends after that is still looked at depends on when its open requests are
+/// answered, and so on the user, who answers between the pieces.
+fn until_unbind(mut events: Vec<Event<u32>>) -> Vec<Event<u32>> {
+    if let Some(at) = events.iter().position(|event| *event == Event::Unbinding) {
+        events.truncate(at + 1);
+    }
+    events
+}
+
 proptest! {
     #[test]
     fn the_cuts_of_the_stream_do_not_matter(bytes in stream(), cuts in vec(0usize..40, 0..60), client in any::<bool>()) {
@@ -63,7 +72,7 @@ proptest! {
         let now = Instant::now();
         let (whole, _) = run(role, &bytes, &[], now);
         let (pieces, _) = run(role, &bytes, &cuts, now);
-        prop_assert_eq!(whole, pieces);
+        prop_assert_eq!(until_unbind(whole), until_unbind(pieces));
     }
 
     #[test]
