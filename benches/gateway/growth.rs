@@ -9,6 +9,10 @@ use crate::run::{Sample, Work, ceiling, measure, run_load, through_gateway, warm
 use crate::setup::{DOWN, Gateway, Operators, Setup};
 use crate::statistics::{Median, figure, grouped};
 
+/// Numbers of operators.
+const OPERATORS: &[u64] = &[1, 4, 16, 64];
+/// Binds of the load when all operators are to be busy: eight for each of the most.
+const BUSY_BINDS: usize = 8 * 64;
 /// Widest bar of a curve.
 const BAR: f64 = 20.0;
 
@@ -38,7 +42,8 @@ pub fn run(options: &Options, scenario: Scenario) -> Outcome<()> {
         Scenario::Binds => ("Growth: binds of applications", "binds", &[1, 8, 64, 256, 1000]),
         Scenario::Prefixes => ("Growth: prefixes", "prefixes", &[10, 1000, 100_000]),
         Scenario::Pending => ("Growth: messages that wait for another operator", "pending", &[0, 100_000, 1_000_000, 10_000_000]),
-        _ => ("Growth: operators", "operators", &[1, 4, 16, 64]),
+        Scenario::OperatorsBusy => ("Growth: operators, all of them busy", "operators", OPERATORS),
+        _ => ("Growth: operators", "operators", OPERATORS),
     };
     let points = match scenario {
         Scenario::Pending => growing_queue(options, sizes)?,
@@ -60,11 +65,15 @@ fn point(options: &Options, scenario: Scenario, size: u64) -> (Setup, Work) {
     let count = size as usize;
     let setup = match scenario {
         Scenario::Prefixes => Setup { prefixes: count, ..Setup::default() },
-        Scenario::Operators => Setup { operators: count, ..Setup::default() },
+        Scenario::Operators | Scenario::OperatorsBusy => Setup { operators: count, ..Setup::default() },
         _ => Setup::default(),
     };
     let work = Work::new(options, &setup);
-    let binds = if scenario == Scenario::Binds { count } else { work.binds };
+    let binds = match scenario {
+        Scenario::Binds => count,
+        Scenario::OperatorsBusy => BUSY_BINDS,
+        _ => work.binds,
+    };
     (setup, Work { binds, ..work })
 }
 

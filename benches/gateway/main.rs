@@ -45,7 +45,9 @@ fn run(options: &Options) -> Outcome<()> {
     for &scenario in &options.scenarios {
         match scenario {
             Scenario::Receipts | Scenario::NoReceipts | Scenario::Full | Scenario::Long => throughput::run(options, scenario)?,
-            Scenario::Binds | Scenario::Prefixes | Scenario::Pending | Scenario::Operators => growth::run(options, scenario)?,
+            Scenario::Binds | Scenario::Prefixes | Scenario::Pending | Scenario::Operators | Scenario::OperatorsBusy => {
+                growth::run(options, scenario)?
+            }
             Scenario::Latency => latency::run(options)?,
             Scenario::Criterion => criterion::run(options)?,
         }

@@ -73,6 +73,8 @@ pub enum Scenario {
     Pending,
     /// Cost from 1 to 64 operators.
     Operators,
+    /// The same with eight binds of applications per operator of the largest point, so that each connection has something to do.
+    OperatorsBusy,
     /// Response times at a tenth of the greatest rate, beside those of the disk.
     Latency,
     /// The table of the criterion benches that have been run.
