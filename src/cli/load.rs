@@ -33,6 +33,9 @@ pub struct LoadArgs {
     /// How many messages to send.
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     messages: u64,
+    /// The number of the first message, by which the operators' log tells messages of several runs apart.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    first_tag: u64,
     /// How long to send, instead of how many.
     #[arg(long, value_name = "SECONDS", conflicts_with = "messages")]
     seconds: Option<u64>,
@@ -115,6 +118,7 @@ impl LoadArgs {
             password: self.password.clone(),
             binds: usize::from(self.binds),
             window: usize::try_from(self.window).unwrap_or(usize::MAX),
+            first_tag: self.first_tag,
             amount: match self.seconds {
                 Some(seconds) => Amount::Time(Duration::from_secs(seconds)),
                 None => Amount::Messages(self.messages),

@@ -31,6 +31,7 @@ fn load_of(messages: u64, smsc: &Smsc) -> LoadSettings {
         binds: 2,
         window: 10,
         amount: Amount::Messages(messages),
+        first_tag: 1,
         rate: None,
         text: load::tagged("Moi"),
         source: address("SHOP"),

@@ -5,6 +5,7 @@ pub mod client;
 pub mod operator;
 pub mod scrape;
 pub mod story;
+pub mod traffic;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -52,14 +53,25 @@ impl Daemon {
 
     /// As [`Daemon::start`], in a folder that outlives the daemon: for restarts.
     pub fn start_in(dir: &Path, config: &str, owned: Option<TempDir>) -> Daemon {
+        let mut daemon = Self::start_under(&[], dir, config).unwrap_or_else(|log| panic!("the daemon is not ready:\n{log}"));
+        daemon._owned = owned;
+        daemon
+    }
+
+    /// As [`Daemon::start_in`], as the command of another program, which must become the daemon (`env`, `strace -D`).
+    ///
+    /// # Errors
+    /// Its log, when it ended before it was ready.
+    pub fn start_under(wrapper: &[&str], dir: &Path, config: &str) -> Result<Daemon, String> {
         let file = dir.join("smppgw.toml");
         std::fs::write(&file, config).expect("the configuration");
         let notify = dir.join("notify.sock");
         // A former daemon's socket.
         let _ = std::fs::remove_file(&notify);
         let ready = UnixDatagram::bind(&notify).expect("the notify socket");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_smppgw"))
-            .args(["serve", "--config"])
+        let mut words = wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_smppgw"), "serve", "--config"]);
+        let mut child = Command::new(words.next().expect("a program"))
+            .args(words)
             .arg(&file)
             .env("NOTIFY_SOCKET", &notify)
             .stderr(Stdio::piped())
@@ -74,23 +86,30 @@ impl Daemon {
                 }
             }
         });
-        let mut daemon = Daemon { child, log, seen: Vec::new(), forgotten: 0, dir: dir.to_owned(), config: file, _owned: owned };
-        daemon.await_ready(&ready);
-        daemon
+        let mut daemon = Daemon { child, log, seen: Vec::new(), forgotten: 0, dir: dir.to_owned(), config: file, _owned: None };
+        if daemon.becomes_ready(&ready) { Ok(daemon) } else { Err(daemon.log_so_far()) }
     }
 
-    fn await_ready(&mut self, ready: &UnixDatagram) {
+    fn becomes_ready(&mut self, ready: &UnixDatagram) -> bool {
         let mut message = [0; 512];
         let until = Instant::now() + PATIENCE;
         ready.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
         loop {
             match ready.recv(&mut message) {
-                Ok(length) if String::from_utf8_lossy(&message[..length]).contains("READY=1") => return,
+                Ok(length) if String::from_utf8_lossy(&message[..length]).contains("READY=1") => return true,
                 Ok(_) => {}
-                Err(_) if self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < until => {}
-                Err(error) => panic!("the daemon is not ready: {error}\n{}", self.log_so_far()),
+                Err(_) if !self.has_ended() && Instant::now() < until => {}
+                Err(_) => return false,
             }
         }
+    }
+
+    pub fn process(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_some())
     }
 
     pub fn pid(&self) -> u32 {
@@ -136,8 +155,7 @@ impl Daemon {
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).expect("the daemon takes a signal");
+        rustix::process::kill_process(self.process(), signal).expect("the daemon takes a signal");
     }
 
     /// SIGKILL, as in a crash.
@@ -150,6 +168,13 @@ impl Daemon {
     pub fn stop(mut self) -> bool {
         self.signal(rustix::process::Signal::TERM);
         self.child.wait().expect("the daemon has ended").success()
+    }
+
+    /// Runs `smppgw` with arguments, which must fail, and returns what it says.
+    pub fn smppgw_fails(&self, arguments: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_smppgw")).args(arguments).output().expect("smppgw runs");
+        assert!(!output.status.success(), "smppgw {arguments:?} succeeds");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
     }
 
     /// Runs `smppgw` with arguments and returns its standard output; fails the test when the command fails.

@@ -44,6 +44,8 @@ pub struct LoadSettings {
     /// Unanswered submissions per bind.
     pub window: usize,
     pub amount: Amount,
+    /// The number of the first message: later runs against the same operators go on where earlier ones ended.
+    pub first_tag: u64,
     /// Messages per second over all binds; `None` sends whenever the window has room.
     pub rate: Option<f64>,
     /// See [`tagged`], [`stamped`] and [`of_length`].
@@ -155,7 +157,7 @@ impl Run {
 
     /// Messages begun.
     fn claimed(&self) -> u64 {
-        self.next_tag.load(Ordering::Acquire).min(self.last_tag + 1) - 1
+        self.next_tag.load(Ordering::Acquire).min(self.last_tag + 1) - self.settings.first_tag
     }
 
     /// Is there nothing left to wait for?
@@ -199,9 +201,9 @@ impl Books {
 /// A client could not connect or bind, and is not to try again; or not all could within the patience.
 pub async fn run(settings: LoadSettings, mut watcher: impl FnMut(&Totals)) -> Result<Report, ClientError> {
     let run = Arc::new(Run {
-        next_tag: AtomicU64::new(1),
+        next_tag: AtomicU64::new(settings.first_tag),
         last_tag: match settings.amount {
-            Amount::Messages(count) => count,
+            Amount::Messages(count) => (settings.first_tag - 1).saturating_add(count),
             Amount::Time(_) => u64::MAX - 1,
         },
         sending: AtomicBool::new(true),
