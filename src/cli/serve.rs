@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, LogFormat, LogLevel};
@@ -17,6 +18,11 @@ pub struct ServeArgs {
 
 /// Runs the gateway until it is told to stop. Exit code 1 when it could not start.
 pub fn run(args: &ServeArgs) -> ExitCode {
+    // Before the first secret is read: no core dump, and no other process of the same user looks into the memory.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        eprintln!("smppgw: core dumps cannot be turned off: {error}");
+        return ExitCode::FAILURE;
+    }
     let config = match config::load(&args.config) {
         Ok(config) => config,
         Err(faults) => {
