@@ -112,3 +112,22 @@ fn the_hash_in_the_annotated_reference_is_of_the_password_it_names() {
     let directory = Directory::new(&config.accounts, [7; 32]);
     assert_eq!(directory.check(b"shop", b"change-me", &peer("127.0.0.1")), Ok(AccountIndex(0)));
 }
+
+#[test]
+fn every_refusal_costs_one_argon2id_whatever_its_reason() {
+    let directory = Directory::new(&accounts(), [7; 32]);
+    let work = |system_id: &[u8], password: &[u8], from: &str| {
+        let before = ARGON2ID.get();
+        (directory.check(system_id, password, &peer(from)).err(), ARGON2ID.get() - before)
+    };
+    let anywhere = "192.0.2.1";
+    assert_eq!(work(b"shop", b"wrong", anywhere), (Some(Refusal::WrongPassword), 1), "against its hash");
+    assert_eq!(work(b"demo", b"wrong", anywhere), (Some(Refusal::WrongPassword), 1), "against a decoy: it is in the clear");
+    assert_eq!(work(b"nobody", b"wrong", anywhere), (Some(Refusal::UnknownAccount), 1));
+    assert_eq!(work(b"shop", b"", anywhere), (Some(Refusal::WrongPassword), 1));
+    assert_eq!(work(b"", b"", anywhere), (Some(Refusal::UnknownAccount), 1));
+    assert_eq!(work(b"inside", b"wrong", anywhere), (Some(Refusal::WrongPassword), 1));
+    assert_eq!(work(b"inside", b"demo1234", anywhere), (Some(Refusal::AddressNotAllowed), 1), "the password was right");
+    assert_eq!(work(b"shop", SHOP, anywhere), (None, 1));
+    assert_eq!(work(b"shop", SHOP, anywhere), (None, 0), "known from then on");
+}
