@@ -337,7 +337,19 @@ fn the_annotated_reference_is_a_good_configuration() {
 #[test]
 fn the_defaults_in_the_annotated_reference_are_the_defaults() {
     let text = include_str!("../../conf/smppgw.toml");
-    let examples = ["password", "tls", "allow_from", "workers", "status", "prefixes", "ported", "account", "sender", "keyword"];
+    let examples = [
+        "password",
+        "tls",
+        "allow_from",
+        "certificate",
+        "workers",
+        "status",
+        "prefixes",
+        "ported",
+        "account",
+        "sender",
+        "keyword",
+    ];
     let uncommented = text.lines().map(|line| {
         let setting = line.strip_prefix("# ").filter(|rest| rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)));
         let example = |setting: &str| examples.iter().any(|example| setting.starts_with(example));
