@@ -106,6 +106,7 @@ impl Connection {
         if let Some(index) = directory.known(view.system_id, view.password, &self.peer) {
             return Ok(index);
         }
+        self.place.asking();
         let (system_id, password, peer) = (view.system_id.to_vec(), view.password.to_vec(), self.peer.clone());
         let turn = self.shared.turns.wait(Source::of(peer.address)).await;
         let checked = tokio::task::spawn_blocking(move || {

@@ -101,6 +101,11 @@ impl Shared {
 }
 
 impl Place {
+    /// A bind is being decided on: the last to give way.
+    pub(super) fn asking(&self) {
+        lock(&self.connections).places.asking(self.id);
+    }
+
     /// A bind was refused: the first to give way.
     pub(super) fn refused(&self) {
         lock(&self.connections).places.refused(self.id);

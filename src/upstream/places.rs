@@ -1,7 +1,7 @@
 //! Which connections may stay: at most so many in total and from one source. Pure.
 //!
-//! At a limit a newcomer takes the place of one that is not bound: first of one whose bind was refused, else of the one that has
-//! waited longest. So a crowd that never binds, or guesses passwords, cannot keep anybody out; sessions that are bound keep their
+//! At a limit a newcomer takes the place of one that is not bound: first of one whose bind was refused, then of one that has not asked
+//! for a bind, last of one whose password is being verified; of equal ones the oldest. So a crowd that never binds, or guesses passwords, cannot keep anybody out; sessions that are bound keep their
 //! places in any case.
 
 use std::collections::{BTreeSet, HashMap};
@@ -16,7 +16,10 @@ pub type Id = u64;
 enum Standing {
     /// A bind was refused.
     Refused,
-    Fresh,
+    /// Nothing has come but perhaps a part of a bind.
+    Silent,
+    /// A bind is being decided on.
+    Asking,
 }
 
 /// How many connections there may be.
@@ -62,8 +65,13 @@ impl Places {
         self.next += 1;
         self.taken.insert(id, (source, None));
         self.by_source.entry(source).or_default().count += 1;
-        self.stand(id, Some(Standing::Fresh));
+        self.stand(id, Some(Standing::Silent));
         Some((id, gives_way))
+    }
+
+    /// Notes that it has asked for a bind.
+    pub fn asking(&mut self, id: Id) {
+        self.stand(id, Some(Standing::Asking));
     }
 
     /// Notes that its bind was refused.

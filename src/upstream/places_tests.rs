@@ -25,15 +25,22 @@ fn bound_connections_keep_their_places_and_a_newcomer_beyond_the_limit_gets_none
 }
 
 #[test]
-fn a_newcomer_takes_the_place_of_one_that_was_refused_else_of_the_oldest_that_is_not_bound() {
+fn a_newcomer_takes_the_place_of_one_that_was_refused_then_of_a_silent_one_then_of_one_that_asks() {
     let mut places = Places::default();
     let (first, _) = enter(&mut places, 1);
     let (second, _) = enter(&mut places, 1);
     let (third, _) = enter(&mut places, 1);
+    places.asking(first);
     places.refused(second);
     assert_eq!(enter(&mut places, 1).1, Some(second));
-    assert!(places.bound(first));
-    assert_eq!(enter(&mut places, 1).1, Some(third), "the oldest is bound");
+    let (fifth, gives_way) = enter(&mut places, 1);
+    assert_eq!(gives_way, Some(third), "the oldest asks");
+    places.asking(fifth);
+    assert!(enter(&mut places, 1).1.is_some_and(|silent| silent > third));
+    assert!(places.bound(fifth));
+    let (seventh, _) = enter(&mut places, 1);
+    places.asking(seventh);
+    assert_eq!(enter(&mut places, 1).1, Some(first), "the oldest that asks, since the others are bound or asked later");
     assert!(!places.bound(second), "a bind that comes too late finds its place gone");
 }
 
@@ -60,6 +67,7 @@ fn one_that_gave_way_leaves_nothing_behind_and_takes_nothing_along() {
 #[derive(Debug, Clone)]
 enum Step {
     Enter(u32),
+    Asking(usize),
     Refused(usize),
     Bound(usize),
     Leave(usize),
@@ -68,6 +76,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..4u32).prop_map(Step::Enter),
+        (0..20usize).prop_map(Step::Asking),
         (0..20usize).prop_map(Step::Refused),
         (0..20usize).prop_map(Step::Bound),
         (0..20usize).prop_map(Step::Leave),
@@ -84,6 +93,7 @@ proptest! {
                     prop_assert!(gives_way.is_none_or(|other| !bound.contains(&other)), "a bound session keeps its place");
                     ids.push(id);
                 },
+                Step::Asking(at) => if let Some(id) = ids.get(at).filter(|id| !bound.contains(*id)) { places.asking(*id) },
                 Step::Refused(at) => if let Some(id) = ids.get(at).filter(|id| !bound.contains(*id)) { places.refused(*id) },
                 Step::Bound(at) => if let Some(id) = ids.get(at) && places.bound(*id) { bound.insert(*id); },
                 Step::Leave(at) => if let Some(id) = ids.get(at) { places.leave(*id); bound.remove(id); },
