@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, Config, LogFormat, LogLevel};
@@ -17,6 +18,11 @@ pub struct ServeArgs {
 
 /// Runs the gateway until it is told to stop. Exit code 1 when it could not start.
 pub fn run(args: &ServeArgs) -> ExitCode {
+    // Before the first secret is read.
+    if let Err(error) = keep_memory_private() {
+        eprintln!("smppgw: core dumps cannot be turned off: {error}");
+        return ExitCode::FAILURE;
+    }
     let config = match config::load(&args.config) {
         Ok(config) => config,
         Err(faults) => {
@@ -41,6 +47,11 @@ pub fn run(args: &ServeArgs) -> ExitCode {
             Err(error) => fail(&error.to_string()),
         }
     })
+}
+
+/// No core dump, and no other process of the same user looks into the memory.
+fn keep_memory_private() -> std::io::Result<()> {
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 fn fail(reason: &str) -> ExitCode {
@@ -79,4 +90,15 @@ pub fn log_to_stderr(config: &Config) {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).with_target(false);
     // A subscriber that is set already (several gateways in one process) stays.
     let _ = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_daemon_leaves_no_core_dump() {
+        keep_memory_private().expect("the kernel does it");
+        assert_eq!(rustix::process::dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));
+    }
 }

@@ -1,6 +1,6 @@
 //! The second reading: sections to checked values. One file per kind of section; what concerns several is in `cross`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -64,25 +64,9 @@ fn read(root: &Section<'_>, cx: &Context<'_>) -> Config {
     config
 }
 
-/// Reads a secret file, or a credential of the service manager when the path begins with "credential:". One line end at the
-/// end of the file is not part of the secret.
+/// Reads a secret file. One line end at its end is not part of the secret.
 fn secret_file(section: &Section<'_>, key: &'static str) -> Option<Secret> {
-    let text = section.text(key)?;
-    let cx = section.cx;
-    let path = match text.value.strip_prefix("credential:") {
-        Some(name) if name.is_empty() || name.contains('/') => {
-            section.error(key, "expected \"credential:\" and a name without /");
-            return None;
-        }
-        Some(name) => {
-            let Some(path) = cx.files.credential(name) else {
-                section.error(key, "there are no credentials: $CREDENTIALS_DIRECTORY is not set (systemd LoadCredential=)");
-                return None;
-            };
-            path
-        }
-        None => cx.resolve(text.value),
-    };
+    let (path, cx) = (secret_path(section, key)?, section.cx);
     let content = match cx.files.read(&path, limits::SECRET_FILE_SIZE) {
         Ok(content) => content,
         Err(error) => {
@@ -96,6 +80,22 @@ fn secret_file(section: &Section<'_>, key: &'static str) -> Option<Secret> {
     check_password(section, key, content)
 }
 
+/// The path of a secret: a credential of the service manager when it begins with "credential:".
+fn secret_path(section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
+    let Some(name) = section.text(key)?.value.strip_prefix("credential:") else {
+        return section.path(key).map(|path| path.value);
+    };
+    if name.is_empty() || name.contains('/') {
+        section.error(key, "expected \"credential:\" and a name without /");
+        return None;
+    }
+    let path = section.cx.files.credential(name);
+    if path.is_none() {
+        section.error(key, "there are no credentials: $CREDENTIALS_DIRECTORY is not set (systemd LoadCredential=)");
+    }
+    path
+}
+
 /// A password as a bind PDU can carry it: a C-octet string.
 fn check_password(section: &Section<'_>, key: &str, password: &[u8]) -> Option<Secret> {
     if password.is_empty() || password.len() > limits::PASSWORD || password.iter().any(|octet| *octet < 0x20) {
@@ -106,19 +106,23 @@ fn check_password(section: &Section<'_>, key: &str, password: &[u8]) -> Option<S
 }
 
 /// The file of a path must exist and be readable.
-fn existing(section: &Section<'_>, key: &'static str) -> Option<std::path::PathBuf> {
+fn existing(section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
     let At { value: path, .. } = section.path(key)?;
+    readable(section, key, path)
+}
+
+/// As [`existing`], for a secret, which nobody else should be able to read.
+fn private(section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
+    let path = readable(section, key, secret_path(section, key)?)?;
+    warn_if_open(section, key, &path);
+    Some(path)
+}
+
+fn readable(section: &Section<'_>, key: &'static str, path: PathBuf) -> Option<PathBuf> {
     if let Err(error) = section.cx.files.mode(&path) {
         section.error(key, format!("{} cannot be read: {error}", path.display()));
         return None;
     }
-    Some(path)
-}
-
-/// As [`existing`], for a file that must be there and be read by nobody else.
-fn private(section: &Section<'_>, key: &'static str) -> Option<std::path::PathBuf> {
-    let path = existing(section, key)?;
-    warn_if_open(section, key, &path);
     Some(path)
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use phonenumber::country;
+use rustls_pki_types::ServerName;
 use subtle::ConstantTimeEq;
 use time::UtcOffset;
 
@@ -237,12 +238,18 @@ pub struct ClientIdentity {
     pub key: PathBuf,
 }
 
-/// How an account proves itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How an account proves itself. Neither kind shows in logs.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Credential {
     Clear(Secret),
     /// PHC string of argon2id, checked to be well-formed.
     Argon2id(Arc<str>),
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// `[[account]]`: an application that may bind.
@@ -253,6 +260,8 @@ pub struct Account {
     pub credential: Credential,
     /// Empty = anywhere.
     pub allow_from: Vec<IpNet>,
+    /// The name that the client certificate of its connections must be for; `None` = they need none.
+    pub certificate: Option<ServerName<'static>>,
     /// Sessions at once.
     pub binds: usize,
     /// Requests a bind may have unanswered, each way.

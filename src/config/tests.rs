@@ -162,7 +162,12 @@ fn no_fault_and_no_debug_output_shows_a_password() {
     assert!(!faults(&text).join("\n").contains("31337"));
     let text = SMALL.replace("password = \"secret12\"", "password_hash = \"31337\"");
     assert!(!faults(&text).join("\n").contains("31337"));
+    let text = SMALL.replace("\"secret12\"", "secret12");
+    assert!(!faults(&text).join("\n").contains("secret12"), "a text that is not TOML");
     assert!(!format!("{:?}", small()).contains("secret12"));
+    let text = SMALL.replacen("password = \"secret12\"", &format!("password_hash = '{HASH}'"), 1);
+    let config = parse(&text, "x.toml", &Memory::default()).expect("checked");
+    assert!(!format!("{config:?}").contains("argon2id"));
 }
 
 #[test]
@@ -188,6 +193,27 @@ fn a_password_file_may_be_a_credential_of_the_service_manager() {
     assert_eq!(config.accounts[0].credential, Credential::Clear(Secret::new("s3cret")));
     let outside = text.replace("credential:gw", "credential:../gw");
     assert!(faults_with(&outside, &files)[0].contains("without /"));
+}
+
+#[test]
+fn a_tls_key_may_be_a_credential_of_the_service_manager() {
+    let tls = "[[listener]]\nname = 'tls'\naddress = '[::]:3550'\ntls = { certificate = 'c.pem', key = 'credential:tls.key' }";
+    let files = Memory::default().with("conf/c.pem", "", 0o100644).with("/run/credentials/tls.key", "", 0o100400);
+    let config = parse(&format!("{SMALL}{tls}"), "conf/x.toml", &files).expect("checked");
+    let key = config.listeners[0].tls.as_ref().map(|tls| tls.key.clone());
+    assert_eq!(key, Some(PathBuf::from("/run/credentials/tls.key")));
+}
+
+#[test]
+fn an_account_is_bound_to_a_certificate_only_where_one_is_asked_for() {
+    let text = SMALL.replacen("password = \"secret12\"", "password = \"secret12\"\ncertificate = \"shop.example.fi\"", 1);
+    let faulty = faults(&text);
+    assert!(faulty.iter().any(|fault| fault.contains("account.certificate: expected a listener with client_ca")), "{faulty:?}");
+    let nameless = text.replace("shop.example.fi", "no name");
+    assert!(faults(&nameless).iter().any(|fault| fault.contains("the name in a client certificate")));
+    let tls = "[[listener]]\nname = 'tls'\naddress = '[::]:3550'\ntls = { certificate = 'c', key = 'k', client_ca = 'ca' }";
+    let files = ["c", "k", "ca"].iter().fold(Memory::default(), |files, name| files.with(&format!("conf/{name}"), "", 0o100600));
+    assert!(parse(&format!("{text}{tls}"), "conf/x.toml", &files).is_ok());
 }
 
 #[test]
@@ -311,7 +337,19 @@ fn the_annotated_reference_is_a_good_configuration() {
 #[test]
 fn the_defaults_in_the_annotated_reference_are_the_defaults() {
     let text = include_str!("../../conf/smppgw.toml");
-    let examples = ["password", "tls", "allow_from", "workers", "status", "prefixes", "ported", "account", "sender", "keyword"];
+    let examples = [
+        "password",
+        "tls",
+        "allow_from",
+        "certificate",
+        "workers",
+        "status",
+        "prefixes",
+        "ported",
+        "account",
+        "sender",
+        "keyword",
+    ];
     let uncommented = text.lines().map(|line| {
         let setting = line.strip_prefix("# ").filter(|rest| rest.split_once(" = ").is_some_and(|(key, _)| is_key(key)));
         let example = |setting: &str| examples.iter().any(|example| setting.starts_with(example));

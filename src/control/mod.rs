@@ -2,6 +2,7 @@
 //!
 //! A client sends one JSON object per line and gets one per line back; `smppgw ctl` is such a client.
 
+mod access;
 mod gather;
 mod limiters;
 pub mod protocol;

@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::protocol::{Answer, MAX_REQUEST, Refusal, Reply, Request};
-use super::{Action, gather};
+use super::{Action, access, gather};
 use crate::gateway::Gateway;
 use crate::operator::pool::Pool;
 
@@ -233,6 +233,11 @@ impl Connection {
                 return self::line(&Refusal::new(error));
             }
         };
+        let peer = self.peer.map(|peer| peer.uid());
+        if !access::is_allowed(&request, peer, rustix::process::geteuid().as_raw()) {
+            tracing::warn!(?request, peer = ?self.peer, "control request refused: not root and not our user");
+            return self::line(&Refusal::new("only root and the gateway's own user may do this"));
+        }
         if matches!(request, Request::Reload | Request::Drain) {
             tracing::info!(?request, peer = ?self.peer, "control request");
         } else {

@@ -15,7 +15,7 @@ use std::time::Instant;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::smpp::Session;
+use crate::smpp::{Session, State};
 pub use alarm::Alarm;
 pub use stream::{Stream, connect};
 
@@ -24,6 +24,10 @@ const READ_SIZE: usize = 64 * 1024;
 
 /// Octets of output that may wait for the socket before reading stops: a peer that does not read its answers gets no more.
 const OUTPUT_LIMIT: usize = 256 * 1024;
+
+/// The same two before a bind, when the peer may be anybody: room for the few PDUs that can come and be answered.
+const UNBOUND_READ_SIZE: usize = 2 * 1024;
+const UNBOUND_OUTPUT_LIMIT: usize = 4 * 1024;
 
 /// A session and its connection.
 pub struct Link<T> {
@@ -44,7 +48,7 @@ impl<T> Link<T> {
         Link {
             session,
             stream,
-            input: BytesMut::with_capacity(READ_SIZE),
+            input: BytesMut::new(),
             output: BytesMut::new(),
             held_back: false,
             unflushed: false,
@@ -61,15 +65,22 @@ impl<T> Link<T> {
             self.handle_input();
             return;
         }
-        if self.input.capacity() - self.input.len() < READ_SIZE / 4 {
-            self.input.reserve(READ_SIZE);
+        let (read_size, _) = self.allowance();
+        if self.input.capacity() - self.input.len() < read_size / 4 {
+            self.input.reserve(read_size);
         }
         self.alarm.set(self.session.poll_timeout());
         let moved = poll_fn(|context| self.poll(context)).await;
         let now = now();
         match moved {
             Moved::In(0) => self.session.handle_eof(now),
-            Moved::In(_) => self.handle_input(),
+            Moved::In(_) => {
+                self.handle_input();
+                if !matches!(self.session.state(), State::Bound(_)) {
+                    // A peer that never stops sending must not put off the end.
+                    self.session.handle_timeout(now);
+                }
+            }
             Moved::Time => self.session.handle_timeout(now),
             Moved::Broken => {
                 self.output.clear();
@@ -78,11 +89,19 @@ impl<T> Link<T> {
         }
     }
 
+    /// Octets to read at a time, and of output that may wait.
+    fn allowance(&self) -> (usize, usize) {
+        match self.session.state() {
+            State::Open | State::Binding(_) => (UNBOUND_READ_SIZE, UNBOUND_OUTPUT_LIMIT),
+            _ => (READ_SIZE, OUTPUT_LIMIT),
+        }
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Moved> {
         if self.poll_write(context).is_err() {
             return Poll::Ready(Moved::Broken);
         }
-        if !self.session.is_paused() && self.output.len() < OUTPUT_LIMIT {
+        if !self.session.is_paused() && self.output.len() < self.allowance().1 {
             let read = pin!(self.stream.read_buf(&mut self.input));
             if let Poll::Ready(read) = read.poll(context) {
                 return Poll::Ready(read.map_or(Moved::Broken, Moved::In));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream, rustls::ClientConfig};
@@ -31,6 +31,13 @@ impl Stream {
     /// Is it encrypted?
     pub fn is_tls(&self) -> bool {
         matches!(self, Stream::Tls(_))
+    }
+
+    /// The certificate the other end has shown and proved to own; it is verified, or there would be no connection.
+    pub fn peer_certificate(&self) -> Option<CertificateDer<'static>> {
+        let Stream::Tls(tls) = self else { return None };
+        let chain = tls.get_ref().1.peer_certificates()?;
+        chain.first().map(|certificate| certificate.clone().into_owned())
     }
 
     /// The other end's address.

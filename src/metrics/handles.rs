@@ -50,9 +50,9 @@ fn seconds(at: Timestamp) -> f64 {
 pub struct ListenerMetrics {
     pub connections: Gauge,
     pub accepted: Counter,
-    /// By reason: `limit`, `address`, `tls`.
+    /// By reason: `limit`, `displaced`, `tls`.
     pub refused: Family,
-    /// By status name, such as `ESME_RINVPASWD`.
+    /// By reason, such as `wrong-password`.
     pub logins_refused: Family,
 }
 

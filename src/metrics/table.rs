@@ -63,9 +63,9 @@ metrics! {
     CONNECTIONS = Gauge, "smppgw_connections", Count, [], "TCP connections open on the listeners, bound or not.";
     CONNECTIONS_ACCEPTED = Counter, "smppgw_connections_accepted_total", Count, [], "TCP connections taken by the listeners.";
     CONNECTIONS_REFUSED = Counter, "smppgw_connections_refused_total", Count, ["reason"],
-        "TCP connections closed before any bind, by reason (limit, address, tls).";
+        "TCP connections closed before any bind, by reason (limit, displaced by a newcomer at the limit, tls).";
     LOGINS_REFUSED = Counter, "smppgw_logins_refused_total", Count, ["reason"],
-        "Binds of applications answered with an error, by status name.";
+        "Binds of applications answered with an error, by reason (wrong-password, address-not-allowed, too-many-binds ...).";
     PDU_FAULTS = Counter, "smppgw_pdu_faults_total", Count, ["side", "reason"],
         "PDUs that broke the protocol, by side (upstream, operator) and reason.";
     SESSIONS = Gauge, "smppgw_sessions", Count, ["account"], "Bound sessions of the account.";

@@ -1,4 +1,4 @@
-//! Who may bind: the decision over system_id, password and peer address.
+//! Who may bind: the decision over system_id, password, peer address and client certificate.
 //!
 //! A refusal costs the same work whatever its reason, so that its delay does not tell an unknown account from a wrong password
 //! (the answer is ESME_RBINDFAIL, 0x0D, in every case). A success is cheap after the first one: what argon2id has once accepted
@@ -13,7 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
 use ipnet::IpNet;
+use rustls_pki_types::{CertificateDer, ServerName};
 use subtle::ConstantTimeEq;
+use tokio_rustls::rustls::client::verify_server_name;
+use tokio_rustls::rustls::server::ParsedCertificate;
 
 use crate::config::{Account, Credential};
 
@@ -27,6 +30,7 @@ pub enum Refusal {
     UnknownAccount,
     WrongPassword,
     AddressNotAllowed,
+    CertificateNotAllowed,
 }
 
 impl Refusal {
@@ -36,17 +40,47 @@ impl Refusal {
             Refusal::UnknownAccount => "unknown-account",
             Refusal::WrongPassword => "wrong-password",
             Refusal::AddressNotAllowed => "address-not-allowed",
+            Refusal::CertificateNotAllowed => "certificate-not-allowed",
         }
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refusal::UnknownAccount => "unknown account",
-            Refusal::WrongPassword => "wrong password",
-            Refusal::AddressNotAllowed => "address not allowed",
-        })
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    pub address: IpAddr,
+    /// The certificate it has shown and proved to own, which an authority of the listener has signed.
+    pub certificate: Option<CertificateDer<'static>>,
+}
+
+/// From where, and with which certificate, an account may be used at all.
+#[derive(Debug)]
+pub struct Gate {
+    /// Empty = from anywhere.
+    allow_from: Vec<IpNet>,
+    /// A name that the peer's certificate must be for.
+    certificate: Option<ServerName<'static>>,
+}
+
+impl Gate {
+    pub fn of(account: &Account) -> Gate {
+        Gate { allow_from: account.allow_from.clone(), certificate: account.certificate.clone() }
+    }
+
+    /// # Errors
+    /// What is not allowed.
+    pub fn admits(&self, peer: &Peer) -> Result<(), Refusal> {
+        // An IPv4 peer of a dual-stack listener shows as a mapped IPv6 address.
+        let address = peer.address.to_canonical();
+        if !self.allow_from.is_empty() && !self.allow_from.iter().any(|network| network.contains(&address)) {
+            return Err(Refusal::AddressNotAllowed);
+        }
+        let Some(name) = &self.certificate else { return Ok(()) };
+        let shown = peer.certificate.as_ref().and_then(|certificate| ParsedCertificate::try_from(certificate).ok());
+        match shown.is_some_and(|certificate| verify_server_name(&certificate, name).is_ok()) {
+            true => Ok(()),
+            false => Err(Refusal::CertificateNotAllowed),
+        }
     }
 }
 
@@ -62,12 +96,10 @@ pub struct Directory {
     entries: Vec<Entry>,
     key: [u8; 32],
     decoy: Arc<str>,
-    /// One argon2id at a time: each takes tens of MiB and a core, and a flood of wrong passwords must not take all of both.
-    verifying: Mutex<()>,
 }
 
 struct Entry {
-    allow_from: Vec<IpNet>,
+    gate: Gate,
     /// `None` for a password in the clear, whose tag is there from the start.
     hash: Option<Arc<str>>,
     /// The tag of a password known to be right.
@@ -85,7 +117,7 @@ impl Directory {
         });
         let decoy = hashes.next().unwrap_or_else(|| Arc::from(DECOY));
         let entries = accounts.iter().map(|account| Entry::new(account, &key)).collect();
-        Directory { by_system_id, entries, key, decoy, verifying: Mutex::new(()) }
+        Directory { by_system_id, entries, key, decoy }
     }
 
     /// Takes over what an earlier directory with the same key has verified, for accounts whose hash did not change: a reload
@@ -103,40 +135,37 @@ impl Directory {
     /// The account, when this password is already known to be right and the peer is allowed: the quick half of
     /// [`Directory::check`], tens of microseconds. Asked first, it keeps known applications out of the queue in which a flood of
     /// wrong passwords waits.
-    pub fn known(&self, system_id: &[u8], password: &[u8], peer: IpAddr) -> Option<AccountIndex> {
+    pub fn known(&self, system_id: &[u8], password: &[u8], peer: &Peer) -> Option<AccountIndex> {
         let tag = tag(&self.key, password);
         let account = self.by_system_id.get(system_id).copied();
         let entry = account.map(|account| &self.entries[account.0]);
-        let good = entry.is_some_and(|entry| entry.accepts(tag.as_ref()) & entry.allows(peer));
+        let good = entry.is_some_and(|entry| entry.accepts(tag.as_ref()) & entry.gate.admits(peer).is_ok());
         account.filter(|_| good)
     }
 
-    /// Decides on a bind. Blocks for tens of milliseconds, longer while others are verified: call it where blocking is allowed.
-    pub fn check(&self, system_id: &[u8], password: &[u8], peer: IpAddr) -> Result<AccountIndex, Refusal> {
+    /// Decides on a bind. Blocks for tens of milliseconds, with tens of MiB and a core of its own: call it where that is allowed.
+    ///
+    /// # Errors
+    /// Why not. Every error has cost one argon2id, against a decoy when there was no hash to verify against.
+    pub fn check(&self, system_id: &[u8], password: &[u8], peer: &Peer) -> Result<AccountIndex, Refusal> {
+        // The same password may have been verified for somebody else while this one waited for its turn.
         if let Some(account) = self.known(system_id, password, peer) {
             return Ok(account);
         }
         let account = self.by_system_id.get(system_id).copied();
         let entry = account.map(|account| &self.entries[account.0]);
         let correct = self.verify_slowly(entry, password);
-        match (account, entry) {
-            (Some(_), _) if !correct => Err(Refusal::WrongPassword),
-            (Some(account), Some(entry)) if entry.allows(peer) => Ok(account),
-            (Some(_), _) => Err(Refusal::AddressNotAllowed),
-            (None, _) => Err(Refusal::UnknownAccount),
+        let (account, entry) = account.zip(entry).ok_or(Refusal::UnknownAccount)?;
+        if !correct {
+            return Err(Refusal::WrongPassword);
         }
+        entry.gate.admits(peer).map(|()| account)
     }
 
-    /// One argon2id in any case, against a decoy when there is no hash to verify against.
     fn verify_slowly(&self, entry: Option<&Entry>, password: &[u8]) -> bool {
-        let _one_at_a_time = lock(&self.verifying);
         let tag = tag(&self.key, password);
         let known = entry.is_some_and(|entry| entry.accepts(tag.as_ref()));
         let hash = entry.and_then(|entry| entry.hash.as_ref());
-        if known && hash.is_some() {
-            // The same password was verified for somebody else while this one waited.
-            return true;
-        }
         let verified = argon2id_accepts(hash.unwrap_or(&self.decoy), password) && hash.is_some();
         if let (Some(entry), true) = (entry, verified) {
             *lock(&entry.accepted) = tag;
@@ -157,13 +186,7 @@ impl Entry {
             Credential::Clear(secret) => (None, tag(key, secret.expose())),
             Credential::Argon2id(hash) => (Some(hash.clone()), None),
         };
-        Entry { allow_from: account.allow_from.clone(), hash, accepted: Mutex::new(accepted) }
-    }
-
-    /// An IPv4 peer of a dual-stack listener shows as a mapped IPv6 address.
-    fn allows(&self, peer: IpAddr) -> bool {
-        let peer = peer.to_canonical();
-        self.allow_from.is_empty() || self.allow_from.iter().any(|network| network.contains(&peer))
+        Entry { gate: Gate::of(account), hash, accepted: Mutex::new(accepted) }
     }
 
     fn accepts(&self, tag: Option<&Tag>) -> bool {
@@ -189,6 +212,8 @@ fn tag(key: &[u8; 32], password: &[u8]) -> Option<Tag> {
 }
 
 fn argon2id_accepts(hash: &str, password: &[u8]) -> bool {
+    #[cfg(test)]
+    tests::count_argon2id();
     PasswordHash::new(hash).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
 }
 

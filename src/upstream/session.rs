@@ -1,157 +1,33 @@
-//! The task of one connected application: login, submissions on their way to the journal, mailbox items on their way to it.
+//! A bound application: submissions on their way to the journal, mailbox items on their way to it.
 //!
 //! It owns its [`Link`]; nothing of the protocol is shared. What one read brought goes to the journal as one batch, and its answers
 //! come back as one.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
+use super::connection::{Bound, Connection};
 use super::deliver::Delivery;
-use super::login::AccountIndex;
+use super::login::{Gate, Peer};
 use crate::accept;
-use crate::gateway::{AccountSettings, AccountState, Gateway, Seat, Settings as GatewaySettings, message_id_octets, timers};
+use crate::gateway::{AccountSettings, AccountState, Gateway, Settings as GatewaySettings, message_id_octets};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
-use crate::link::{self, Link, Stream};
+use crate::link::{self, Link};
 use crate::message::{Job, Mail, MailKind, MessageId};
 use crate::queue::Item;
 use crate::smpp::status::{Class, class_of, name};
-use crate::smpp::{
-    BindKind, BindView, CommandId, CommandStatus, Event, Frame, Role, Session, Settings, Strictness, Ticket, Version,
-};
+use crate::smpp::{CommandId, CommandStatus, Event, Frame, Ticket, Version};
 
 /// Batches that may wait for the journal at once.
 const OPEN_BATCHES: usize = 64;
 
 /// A mailbox item refused for now is offered again after this long, doubling up to the longest.
 const RETRY: crate::config::Backoff = crate::config::Backoff { min: Duration::from_secs(5), max: Duration::from_secs(600) };
-
-/// Everything a connection needs before it has an account.
-pub(super) struct Connection {
-    pub gateway: Arc<Gateway>,
-    pub peer: IpAddr,
-    pub listener: Arc<str>,
-    /// Passwords verified at the same time, over all connections.
-    pub verifying: Arc<tokio::sync::Semaphore>,
-}
-
-impl Connection {
-    /// Serves the connection until it ends or the gateway stops.
-    pub async fn serve(self, stream: Stream, mut stop: watch::Receiver<bool>) {
-        let settings = self.gateway.settings();
-        let mut protocol = Settings::new(Role::Smsc);
-        protocol.max_pdu = settings.config.limits.pdu_size;
-        protocol.timers = timers(&settings.config.timers);
-        drop(settings);
-        let mut link = Link::new(stream, Session::new(protocol, link::now()));
-        if let Some((account, bound)) = self.login(&mut link, &mut stop).await {
-            Serving::new(&self, &mut link, account, bound).run(&mut stop).await;
-        }
-        link.finish().await;
-    }
-
-    /// Waits for a bind and decides on it; `None` when the connection ended without one.
-    async fn login(
-        &self,
-        link: &mut Link<Item<Mail>>,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Option<(Arc<AccountSettings>, Bound)> {
-        loop {
-            match link.session.poll_event() {
-                Some(Event::Bind(frame)) => {
-                    if let Some(bound) = self.bind(link, &frame).await {
-                        return Some(bound);
-                    }
-                }
-                Some(Event::Fault(fault)) => self.gateway.upstream_faults.faults.increment(fault.word(), 1),
-                Some(Event::Closed { .. }) => return None,
-                Some(_) => {}
-                None => tokio::select! {
-                    () = link.progress() => {}
-                    _ = stop.wait_for(|stop| *stop) => return None,
-                },
-            }
-        }
-    }
-
-    async fn bind(&self, link: &mut Link<Item<Mail>>, frame: &Frame) -> Option<(Arc<AccountSettings>, Bound)> {
-        let view = match BindView::parse(frame, Strictness::Lenient) {
-            Ok(view) => view,
-            Err(error) => {
-                link.session.reject_bind(error.status());
-                return None;
-            }
-        };
-        let (kind, version) = (view.kind, view.version);
-        match self.check(&view).await {
-            Ok((account, seat)) => {
-                let name = self.gateway.settings().config.node.name.clone();
-                link.session.configure(account_protocol(&account.config, &self.gateway), link::now());
-                if !link.session.accept_bind(link::now(), name.as_bytes()) {
-                    return None; // the session ended meanwhile
-                }
-                tracing::info!(account = %account.config.system_id, peer = %self.peer, listener = %self.listener, ?kind, "bound");
-                Some((account, Bound { _seat: seat, kind, version }))
-            }
-            Err(reason) => {
-                self.gateway.listener_metrics.logins_refused.increment(reason, 1);
-                let system_id = String::from_utf8_lossy(view.system_id);
-                tracing::warn!(system_id = %system_id.escape_debug(), peer = %self.peer, reason, "bind refused");
-                link.session.reject_bind(CommandStatus::EsmeRbindfail);
-                None
-            }
-        }
-    }
-
-    /// One answer for every reason: which half of the credentials was wrong is nobody's business.
-    async fn check(&self, view: &BindView<'_>) -> Result<(Arc<AccountSettings>, Seat), &'static str> {
-        let settings = self.gateway.settings();
-        let index = match settings.directory.known(view.system_id, view.password, self.peer) {
-            Some(index) => index,
-            None => self.verify(view, settings.directory.clone()).await?,
-        };
-        let account = settings.account_at(index.0).ok_or("gone")?.clone();
-        let state = self.gateway.account(account.key);
-        let seat = state.seat(account.config.binds).ok_or("too-many-binds")?;
-        Ok((account, seat))
-    }
-
-    /// argon2id takes tens of milliseconds: on a blocking thread, few at a time.
-    async fn verify(&self, view: &BindView<'_>, directory: Arc<super::login::Directory>) -> Result<AccountIndex, &'static str> {
-        let (system_id, password, peer) = (view.system_id.to_vec(), view.password.to_vec(), self.peer);
-        let _permit = self.verifying.clone().acquire_owned().await.map_err(|_| "stopping")?;
-        let checked = tokio::task::spawn_blocking(move || directory.check(&system_id, &password, peer)).await;
-        match checked {
-            Ok(Ok(index)) => Ok(index),
-            Ok(Err(refusal)) => Err(refusal.word()),
-            Err(_) => Err("failed"),
-        }
-    }
-}
-
-/// What the bind of an account changes in its session.
-fn account_protocol(account: &crate::config::Account, gateway: &Gateway) -> Settings {
-    let mut settings = Settings::new(Role::Smsc);
-    settings.max_pdu = gateway.settings().config.limits.pdu_size;
-    settings.window = account.window;
-    settings.peer_window = account.window;
-    settings.timers = timers(&account.timers);
-    settings.strictness = crate::gateway::strictness(account.strict);
-    settings
-}
-
-/// How the application bound.
-struct Bound {
-    /// Held for as long as the session lasts.
-    _seat: Seat,
-    kind: BindKind,
-    version: Version,
-}
 
 /// A submission that waits for the journal.
 struct Submitted {
@@ -162,8 +38,9 @@ struct Submitted {
 }
 
 /// A bound session.
-struct Serving<'a> {
+pub(super) struct Serving<'a> {
     gateway: &'a Arc<Gateway>,
+    peer: &'a Peer,
     link: &'a mut Link<Item<Mail>>,
     settings: Arc<GatewaySettings>,
     account: Arc<AccountSettings>,
@@ -189,17 +66,18 @@ struct Serving<'a> {
 }
 
 impl<'a> Serving<'a> {
-    fn new(connection: &'a Connection, link: &'a mut Link<Item<Mail>>, account: Arc<AccountSettings>, bound: Bound) -> Self {
+    pub fn new(connection: &'a Connection, link: &'a mut Link<Item<Mail>>, account: Arc<AccountSettings>, bound: Bound) -> Self {
         let (reply, acks) = mpsc::channel(OPEN_BATCHES + 1);
         let (ask, answers) = mpsc::channel(account.config.window.max(1));
-        let mut reloads = connection.gateway.reloads();
+        let mut reloads = connection.shared.gateway.reloads();
         // One may have come while the password was verified.
         reloads.mark_changed();
         Serving {
-            gateway: &connection.gateway,
+            gateway: &connection.shared.gateway,
+            peer: &connection.peer,
             link,
-            settings: connection.gateway.settings(),
-            state: connection.gateway.account(account.key),
+            settings: connection.shared.gateway.settings(),
+            state: connection.shared.gateway.account(account.key),
             account,
             receiving: bound.kind.receives(),
             bound,
@@ -219,7 +97,7 @@ impl<'a> Serving<'a> {
         }
     }
 
-    async fn run(mut self, stop: &mut watch::Receiver<bool>) {
+    pub async fn run(mut self, stop: &mut watch::Receiver<bool>) {
         loop {
             self.handle_events();
             self.submit_batches();
@@ -261,11 +139,16 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// The configuration has changed: the account's new rules hold from now on; an account that is gone is unbound.
+    /// The configuration has changed: the account's new rules hold from now on; a session that could not bind any more is unbound.
     fn reloaded(&mut self) {
         self.settings = self.gateway.settings();
         match self.settings.account(self.account.key) {
-            Some(account) if account.config.credential == self.account.config.credential => self.account = account.clone(),
+            Some(account)
+                if account.config.credential == self.account.config.credential
+                    && Gate::of(&account.config).admits(self.peer).is_ok() =>
+            {
+                self.account = account.clone();
+            }
             _ => {
                 self.receiving = false;
                 self.link.session.unbind(link::now());

@@ -31,6 +31,9 @@ pub fn account(section: Section<'_>, limits: &Limits, timers: &Timers, messages:
         system_id: system_id(&section),
         credential: credential(&section),
         allow_from: allow_from(&section),
+        certificate: section.parsed("certificate", "the name in a client certificate, such as \"shop.example.fi\"", |text| {
+            rustls_pki_types::ServerName::try_from(text.to_owned()).ok()
+        }),
         binds: section.count("binds", default::ACCOUNT_BINDS, limit::BINDS),
         window: section.count("window", default::ACCOUNT_WINDOW, limit::WINDOW),
         rate: section.optional_integer("rate", limit::RATE).map(|rate| rate as u32),

@@ -14,6 +14,7 @@ pub fn check(config: &Config, cx: &Context<'_>) {
     routes(config, cx);
     inbound(config, cx);
     listeners(config, cx);
+    certificates(config, cx);
     for operator in &config.operators {
         if operator.min_validity > config.messages.max_validity {
             let max = values::show_duration(config.messages.max_validity);
@@ -111,5 +112,16 @@ fn listeners(config: &Config, cx: &Context<'_>) {
             let message = format!("{} is the address of metrics.listen", listener.address);
             cx.add(Fault::error(&cx.file, listener.line.0, "listener.address", message));
         }
+    }
+}
+
+/// An account that must show a certificate can bind only where one is asked for.
+fn certificates(config: &Config, cx: &Context<'_>) {
+    if config.listeners.iter().any(|listener| listener.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())) {
+        return;
+    }
+    for account in config.accounts.iter().filter(|account| account.certificate.is_some()) {
+        let message = "expected a listener with client_ca: no other asks for certificates";
+        cx.add(Fault::error(&cx.file, account.line.0, "account.certificate", message));
     }
 }

@@ -40,7 +40,7 @@ pub fn control(section: Section<'_>) -> Control {
     }
     let mode = section.parsed("mode", "file mode bits such as \"0660\"", values::mode).unwrap_or(default::CONTROL_MODE);
     if mode & 0o002 != 0 {
-        section.warning("mode", "lets every user of this machine control the gateway");
+        section.warning("mode", "lets every user of this machine look into the gateway");
     }
     section.unknown_keys();
     Control { socket, mode }
