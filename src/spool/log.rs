@@ -17,6 +17,8 @@ use super::{
 pub(super) const SUFFIX: &str = ".segment";
 /// A cold record is read with one call when it is no larger than this.
 const READ_AHEAD: usize = 1024;
+/// As much is read at once when records are read one after the other, as at start.
+const READ_IN_ORDER: usize = 256 << 10;
 
 /// The segmented append log. See [the module documentation](super) for how to use it.
 pub struct Spool<D: Disk> {
@@ -38,6 +40,8 @@ pub struct Spool<D: Disk> {
     pub(super) next_id: u64,
     /// For the name of the next new file.
     pub(super) next_file: u64,
+    /// What was read last.
+    pub(super) window: Window,
     /// Where the scan for survivors stands in the oldest segment.
     pub(super) cursor: Location,
     pub(super) stats: Stats,
@@ -111,6 +115,27 @@ pub(super) fn records_in(bytes: &[u8], segment: u32, offset: u32, epoch: Epoch) 
 
 pub(super) fn recovered(record: RecordView<'_>, location: Location) -> Recovered<'_> {
     Recovered { kind: record.kind, class: record.class, id: record.id, location, payload: record.payload }
+}
+
+/// Octets of a segment as they stand on the disk; what is durable never changes.
+#[derive(Default)]
+pub(super) struct Window {
+    start: Location,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// What of it follows a location; nothing when that is outside.
+    fn from(&self, location: Location) -> &[u8] {
+        let at = location.offset.checked_sub(self.start.offset).filter(|_| location.segment == self.start.segment);
+        at.and_then(|at| self.bytes.get(at as usize..)).unwrap_or_default()
+    }
+
+    /// How much should be read at a location: much, when that is a little behind what was read last.
+    fn next_size(&self, location: Location) -> usize {
+        let behind = location.offset.checked_sub(self.start.offset).filter(|_| location.segment == self.start.segment);
+        if behind.is_some_and(|behind| behind as usize <= self.bytes.len() + READ_IN_ORDER) { READ_IN_ORDER } else { READ_AHEAD }
+    }
 }
 
 impl<D: Disk> Spool<D> {
@@ -315,13 +340,26 @@ impl<D: Disk> Spool<D> {
         if location.offset < RECORDS_AT || location.offset as usize + HEADER_LEN > end as usize {
             return Err(ReadError::NoSuchLocation);
         }
-        let mut bytes = Vec::new();
-        self.read_range(location, READ_AHEAD.min((end - location.offset) as usize), &mut bytes)?;
-        let size = record::declared_payload(&bytes, epoch).map_or(0, record::encoded_len);
-        if size > bytes.len() && size <= (end - location.offset) as usize {
-            self.read_range(location, size, &mut bytes)?;
+        if let Some(record) = record::decode(self.window.from(location), epoch) {
+            return Ok(to_owned(record));
         }
-        if let Some(record) = record::decode(&bytes, epoch) {
+        let left = (end - location.offset) as usize;
+        let mut size = self.window.next_size(location).min(left);
+        loop {
+            let mut bytes = std::mem::take(&mut self.window.bytes);
+            let result = self.read_range(location, size, &mut bytes);
+            if result.is_err() {
+                bytes.clear();
+            }
+            self.window = Window { start: location, bytes };
+            result?;
+            let wanted = record::declared_payload(&self.window.bytes, epoch).map_or(0, record::encoded_len);
+            if wanted <= size || wanted > left {
+                break;
+            }
+            size = wanted;
+        }
+        if let Some(record) = record::decode(&self.window.bytes, epoch) {
             return Ok(to_owned(record));
         }
         self.quarantine_from(location, epoch, end)?;

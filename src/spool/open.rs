@@ -6,7 +6,7 @@ use std::io;
 use super::accounting::Accounts;
 use super::disk::Disk;
 use super::header::{FORMAT_VERSION, HeaderState, RECORDS_AT, SegmentHeader};
-use super::log::{Group, SUFFIX, SegmentFile, Spool, recovered};
+use super::log::{Group, SUFFIX, SegmentFile, Spool, Window, recovered};
 use super::record::{self, HEADER_LEN};
 use super::recovery::{self, Extent, Found, Scan};
 use super::{Health, Location, OpenError, QUARANTINE, Recovered, Recovery, Room, Settings, Stats};
@@ -89,6 +89,7 @@ impl<D: Disk> Spool<D> {
             next_segment: 1,
             next_id: 1,
             next_file: 1,
+            window: Window::default(),
             cursor: Location::default(),
             stats: Stats::default(),
             room: Room::Ok,

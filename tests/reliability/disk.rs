@@ -52,7 +52,7 @@ pub fn full(_: Scale) -> Outcome {
     let metrics = free_port();
     let config = configured(&traffic, text(&disk.path().join("data")), metrics);
     let daemon = Daemon::start_in(traffic.folder(), &config, None);
-    let first = traffic.load(120_000, &["--length", "300", "--receipts", "no"]).report();
+    let first = traffic.load(200_000, &["--length", "150", "--receipts", "no"]).report();
     let refused = first["refusals"]["0x14"].as_u64().unwrap_or(0);
     assert!(refused > 0, "new submissions are refused with 0x14: {first}");
     assert_eq!(number(&first, "refused"), refused, "and with nothing else: {first}");
@@ -98,8 +98,10 @@ pub fn errors(scale: Scale) -> Outcome {
             runs += 1;
         }
     }
+    assert!(failures >= scale.points as f64, "the failures are counted");
     Ok(format!(
-        "{runs} runs with three errors each: L=0, D={duplicates}, {refused} refused with 0x08, counted, recovered by itself"
+        "{runs} runs with three errors each, {failures} failed commits counted: L=0, D={duplicates}, \
+         {refused} refused with 0x08, recovered by itself"
     ))
 }
 
