@@ -2,15 +2,17 @@
 # make test   everything that must hold: format, lints, licences, tests, documentation examples
 # make lint   only the first three
 # make tools  what the tests need: foreign SMPP programs, tshark, promtool, systemd-analyze, strace, cargo-deny
+# make faults the fault table with the real daemon; FAULT_POINTS is how many moments each fault is tried at
 # make bench  all benchmarks; their tables go to benches/RESULTS.md
 # make fuzz   each fuzz target for FUZZ_SECONDS
 
 FUZZ_SECONDS ?= 60
+FAULT_POINTS ?= 12
 
 # nextest runs each test in a process of its own, and several at once; cargo's own runner serves where it is missing.
 TEST_RUNNER := $(if $(shell command -v cargo-nextest 2>/dev/null),nextest run --no-fail-fast,test --no-fail-fast --lib --bins --tests)
 
-.PHONY: run test lint tools bench fuzz clean
+.PHONY: run test lint tools faults bench fuzz clean
 
 run:
 	cargo build --release
@@ -20,6 +22,7 @@ run:
 test: lint
 	cargo $(TEST_RUNNER)
 	cargo test --doc
+	cargo test --test reliability -- --points 1
 
 lint: tools
 	cargo fmt --check
@@ -28,6 +31,9 @@ lint: tools
 
 tools:
 	tools/install.sh
+
+faults: tools
+	cargo test --test reliability -- --points $(FAULT_POINTS)
 
 # The last one reads what the others have found, and writes the tables.
 bench:

@@ -99,7 +99,7 @@ pub mod default {
     pub const CONNECTIONS_PER_ADDRESS: u64 = 256;
     pub const PDU_SIZE: u64 = 64 * KIB;
     pub const QUEUE: u64 = 1_000_000;
-    pub const HOT_MESSAGES: u64 = 300_000;
+    pub const HOT_MESSAGES: u64 = 200_000;
     pub const HISTORY: u64 = 100_000;
     pub const MAILBOX: u64 = 1_000_000;
     pub const ACCOUNT_BINDS: u64 = 10;

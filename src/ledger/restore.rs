@@ -26,6 +26,9 @@ pub struct Restored {
     pub mo_parts: usize,
 }
 
+/// Effects handed to the queues and mailboxes together: each is locked once, and what has been read back is held no longer.
+const DELIVERED_AT_ONCE: usize = 1_024;
+
 impl Ledger {
     /// Takes one record of the spool in, in the order in which they were appended. Changes to unknown things are passed over: the
     /// thing has been finished, or moved to a later full record that says more.
@@ -97,16 +100,19 @@ impl Ledger {
         }
     }
 
-    /// After the last record: everything that waits is handed to the queues and mailboxes, in the order of acceptance, and the maps
+    /// After the last record: everything that waits is handed to the queues and mailboxes in the order of acceptance, and the maps
     /// that records do not carry are built again.
     pub fn resume<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>, mut deliver: impl FnMut(&mut Vec<Effect>)) -> Restored {
         let mut restored = Restored::default();
         for page in self.index.pages() {
             for id in self.index.ids_of(page) {
                 self.resume_one(id, &mut restored, t);
-                deliver(t.effects);
+                if t.effects.len() >= DELIVERED_AT_ONCE {
+                    deliver(t.effects);
+                }
             }
         }
+        deliver(t.effects);
         restored
     }
 
