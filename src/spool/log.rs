@@ -117,17 +117,20 @@ pub(super) fn recovered(record: RecordView<'_>, location: Location) -> Recovered
     Recovered { kind: record.kind, class: record.class, id: record.id, location, payload: record.payload }
 }
 
-/// Octets of a segment as they stand on the disk; what is durable never changes.
+/// Octets of a segment read ahead of those who read its records in order.
 #[derive(Default)]
 pub(super) struct Window {
     start: Location,
+    /// Where the record last served from it stands.
+    served: u32,
     bytes: Vec<u8>,
 }
 
 impl Window {
-    /// What of it follows a location; nothing when that is outside.
-    fn from(&self, location: Location) -> &[u8] {
-        let at = location.offset.checked_sub(self.start.offset).filter(|_| location.segment == self.start.segment);
+    /// What of it follows a location behind the record last served; who reads a record again has it read from the disk.
+    fn ahead(&self, location: Location) -> &[u8] {
+        let is_ahead = location.segment == self.start.segment && location.offset > self.served;
+        let at = location.offset.checked_sub(self.start.offset).filter(|_| is_ahead);
         at.and_then(|at| self.bytes.get(at as usize..)).unwrap_or_default()
     }
 
@@ -340,8 +343,9 @@ impl<D: Disk> Spool<D> {
         if location.offset < RECORDS_AT || location.offset as usize + HEADER_LEN > end as usize {
             return Err(ReadError::NoSuchLocation);
         }
-        if let Some(record) = record::decode(self.window.from(location), epoch) {
-            return Ok(to_owned(record));
+        if let Some(record) = record::decode(self.window.ahead(location), epoch).map(to_owned) {
+            self.window.served = location.offset;
+            return Ok(record);
         }
         let left = (end - location.offset) as usize;
         let mut size = self.window.next_size(location).min(left);
@@ -351,7 +355,7 @@ impl<D: Disk> Spool<D> {
             if result.is_err() {
                 bytes.clear();
             }
-            self.window = Window { start: location, bytes };
+            self.window = Window { start: location, served: location.offset, bytes };
             result?;
             let wanted = record::declared_payload(&self.window.bytes, epoch).map_or(0, record::encoded_len);
             if wanted <= size || wanted > left {

@@ -100,9 +100,8 @@ pub fn ends_within(pid: Pid, time: Duration) -> bool {
 /// The part of strace's command line that makes a system call behave so, in the daemon and all its threads.
 pub fn strace(call: &str, how: &str) -> Vec<String> {
     let inject = format!("inject={call}:{how}");
-    ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject]
-        .map(str::to_owned)
-        .to_vec()
+    // Without --seccomp-bpf, with which threads other than the first are not killed.
+    ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject].map(str::to_owned).to_vec()
 }
 
 pub fn words(wrapper: &[String]) -> Vec<&str> {
