@@ -7,6 +7,7 @@ fn item(id: u64, account: u16) -> Item<Job> {
         account: AccountKey(account),
         priority: 0,
         attempts: 0,
+        suspicion: Suspicion::default(),
         done: 0,
         queued_at: Timestamp(id),
         expires_at: Timestamp(1_000_000),
@@ -314,4 +315,42 @@ mod whatever_happens {
             prop_assert!(world.queue.is_empty());
         }
     }
+}
+
+fn suspect(id: u64) -> Item<Job> {
+    Item { suspicion: Suspicion { deaths: 2, alone: 0 }, ..item(id, 1) }
+}
+
+#[test]
+fn a_suspect_leaves_alone_and_never_with_the_others() {
+    let mut queue = Queue::new(100);
+    queue.push(suspect(1));
+    queue.put_back(suspect(2));
+    queue.push(item(3, 1));
+    queue.delay(suspect(4), Timestamp(50));
+    assert_eq!((queue.len(), queue.ready(Timestamp(60)), queue.next_suspect()), (4, 1, Some(Timestamp(0))));
+    assert_eq!(ids(&queue.pull(Timestamp(60), 9, |_| 1)), [3]);
+    let mut pull = |now| queue.pull_suspect(Timestamp(now)).map(|item| item.id.0);
+    assert_eq!([pull(10), pull(10), pull(10), pull(60), pull(60)], [Some(1), Some(2), None, Some(4), None]);
+    assert!(queue.is_empty() && queue.hot == 0);
+}
+
+#[test]
+fn a_suspect_is_found_expires_and_is_taken_out_like_any_other() {
+    let mut queue = Queue::new(100);
+    (1..=4).for_each(|id| queue.delay(Item { expires_at: Timestamp(id * 10), ..suspect(id) }, Timestamp(50)));
+    assert_eq!(queue.find(MessageId(3)).map(|(_, until)| until), Some(Some(Timestamp(50))));
+    assert_eq!(queue.expire(Timestamp(10)).len(), 1);
+    assert_eq!(queue.remove(AccountKey(1), 0, MessageId(2)).map(|item| item.id.0), Some(2));
+    assert_eq!(queue.take_out(|item| item.id.0 == 3).len(), 1);
+    assert_eq!((queue.len(), queue.oldest(), queue.ready(Timestamp(60))), (1, Some(Timestamp(4)), 0));
+}
+
+#[test]
+fn one_death_of_its_session_makes_no_suspect_and_is_remembered_far_back() {
+    let mut queue = Queue::new(0);
+    queue.push(Item { suspicion: Suspicion::default().and_another(false), ..item(1, 1) });
+    assert_eq!(queue.pull(Timestamp(0), 1, |_| 1).load, [MessageId(1)]);
+    queue.fill(vec![(MessageId(1), item(1, 1).payload)]);
+    assert_eq!(queue.pull(Timestamp(0), 1, |_| 1).items[0].suspicion.deaths, 1);
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::failed::Failure;
 use super::{Ack, Batch, Commit, Gate, Host, Lookup, Question, SpoolLog, Unwritten};
-use crate::ledger::{Effect, Event, Ledger, MessageStatus, Status, Turn, UnmatchedReceipt};
+use crate::ledger::{Effect, Event, Ledger, MessageStatus, Quarantined, Status, Turn, UnmatchedReceipt};
 use crate::message::{Job, Mail, MessageId};
 use crate::spool::{Disk, Room, Spool, Survivors};
 
@@ -239,6 +239,9 @@ impl<L: crate::ledger::Log, R: crate::ledger::Rules> Lookup for Answering<'_, L,
     }
     fn parked(&self) -> usize {
         self.ledger.parked()
+    }
+    fn quarantined(&self) -> Vec<Quarantined> {
+        self.ledger.quarantined().collect()
     }
     fn read_failed(&mut self) -> bool {
         self.log.read_failed()

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Rules, Status, UnmatchedReceipt};
+use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Quarantined, Rules, Status, UnmatchedReceipt};
 use crate::message::{Job, Mail, MessageId, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
 use group::Group;
@@ -92,6 +92,7 @@ pub trait Lookup {
     fn mail(&mut self, id: MessageId) -> Option<Arc<Mail>>;
     fn unmatched(&self) -> Vec<UnmatchedReceipt>;
     fn parked(&self) -> usize;
+    fn quarantined(&self) -> Vec<Quarantined>;
     /// Did a look-up since the last call find nothing only because the disk could not be read just now?
     fn read_failed(&mut self) -> bool;
 }

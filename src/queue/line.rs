@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::blocks::{Blocks, Entry};
-use super::{Item, LOAD_AT_ONCE, Pulled, QUANTUM};
+use super::{Item, LOAD_AT_ONCE, Pulled, QUANTUM, Suspicion};
 use crate::ledger::PartSet;
 use crate::message::{AccountKey, MessageId, Timestamp};
 
@@ -33,6 +33,8 @@ pub(super) struct Far {
     queued_at: u32,
     attempts: u16,
     priority: u8,
+    /// Sessions that died while it was in flight: fewer than make a suspect.
+    deaths: u8,
 }
 
 impl<P> Entry for Item<P> {
@@ -83,6 +85,7 @@ impl<P> Line<P> {
             queued_at: u32::try_from(item.queued_at.0 / 1000).unwrap_or(u32::MAX),
             attempts: item.attempts,
             priority: item.priority,
+            deaths: item.suspicion.deaths,
         });
     }
 
@@ -220,6 +223,7 @@ impl Far {
             account,
             priority: self.priority,
             attempts: self.attempts,
+            suspicion: Suspicion { deaths: self.deaths, alone: 0 },
             done: 0,
             queued_at: self.queued_at(),
             expires_at: self.expires_at,
