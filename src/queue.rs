@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use line::Line;
-pub use suspects::Suspicion;
 use suspects::Suspects;
+pub use suspects::{Blame, Suspicion};
 
 use crate::ledger::PartSet;
 use crate::message::{AccountKey, MessageId, Timestamp};

@@ -349,7 +349,7 @@ fn a_suspect_is_found_expires_and_is_taken_out_like_any_other() {
 #[test]
 fn one_death_of_its_session_makes_no_suspect_and_is_remembered_far_back() {
     let mut queue = Queue::new(0);
-    queue.push(Item { suspicion: Suspicion::default().and_another(false), ..item(1, 1) });
+    queue.push(Item { suspicion: Suspicion::default().after(Blame::Crowd), ..item(1, 1) });
     assert_eq!(queue.pull(Timestamp(0), 1, |_| 1).load, [MessageId(1)]);
     queue.fill(vec![(MessageId(1), item(1, 1).payload)]);
     assert_eq!(queue.pull(Timestamp(0), 1, |_| 1).items[0].suspicion.deaths, 1);

@@ -3,17 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::message::MessageId;
-
-/// What the death of a session says about a message that was in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// Others were in flight as well: any of them may have done it.
-    Crowd,
-    /// It was alone, but so was another one before, and the operator has answered nothing since: it is not the messages.
-    Operator,
-    /// It was alone.
-    Message,
-}
+use crate::queue::Blame;
 
 /// The message that stands accused at an operator: one per operator, until the operator answers anything. A second message that is
 /// accused meanwhile speaks for both, so that an operator out of order does not have its messages quarantined one by one.
@@ -39,9 +29,14 @@ impl Accused {
         }
     }
 
+    /// Does any message stand accused?
+    pub fn is_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != NOBODY
+    }
+
     /// The operator has answered a message: it works.
     pub fn acquit(&self) {
-        if self.0.load(Ordering::Relaxed) != NOBODY {
+        if self.is_any() {
             self.0.store(NOBODY, Ordering::Relaxed);
         }
     }

@@ -18,7 +18,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use account::{AccountState, Seat};
-pub use blame::Blame;
 pub use message_id::{message_id_octets, message_id_text, parse_message_id};
 pub use operators::{OperatorState, Probe, SenderUp};
 pub use references::References;

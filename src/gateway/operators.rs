@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use super::blame::{Accused, Blame};
+use super::blame::Accused;
 use super::{Settings, lock, monotonic};
 use crate::message::{Job, MessageId, OperatorKey, Timestamp};
 use crate::metrics::{Metrics, OperatorMetrics};
-use crate::queue::{Item, Pulled, Queue};
+use crate::queue::{Blame, Item, Pulled, Queue};
 use crate::rate::Rate;
 
 /// Outlives reloads; what the configuration says of the operator is in [`super::OperatorSettings`].
@@ -113,6 +113,11 @@ impl OperatorState {
     /// A session has died with nothing but this message in flight, or of the answer to it.
     pub fn accuse(&self, id: MessageId) -> Blame {
         self.accused.accuse(id)
+    }
+
+    /// Has a session died with a single message in flight, and nothing been answered since?
+    pub fn is_in_doubt(&self) -> bool {
+        self.accused.is_any()
     }
 
     /// The operator has answered messages.

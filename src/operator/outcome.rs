@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::{Backoff, UnknownOutcome};
-use crate::gateway::Blame;
 use crate::ledger::Failure;
 use crate::message::OperatorKey;
-use crate::queue::Suspicion;
+use crate::queue::{Blame, Suspicion};
 use crate::receipt::State;
 use crate::smpp::CommandStatus;
 use crate::smpp::status::{Class, class_of};
@@ -48,7 +47,7 @@ impl Setback {
     /// What speaks against the message from now on.
     pub fn suspicion(self, before: Suspicion) -> Suspicion {
         match self {
-            Setback::Died(blame) | Setback::RefusedSession { blame, .. } => before.and_another(blame == Blame::Message),
+            Setback::Died(blame) | Setback::RefusedSession { blame, .. } => before.after(blame),
             Setback::Unknown => before,
             Setback::Refused { .. } => Suspicion::default(),
         }
@@ -59,8 +58,9 @@ impl Setback {
 const ALONE: u8 = 2;
 
 /// Is it beyond doubt that the message brings sessions down? After so many of them in a row, the last of which it was alone in.
-fn is_poison(suspicion: Suspicion, attempts: u8) -> bool {
-    suspicion.deaths >= attempts && suspicion.alone >= attempts.min(ALONE)
+fn is_poison(blame: Blame, s: &Situation<'_>) -> bool {
+    let Suspicion { deaths, alone } = s.suspicion;
+    blame == Blame::Message && deaths >= s.poison_attempts && alone >= s.poison_attempts.min(ALONE)
 }
 
 /// What to do with a message after a setback.
@@ -75,7 +75,9 @@ pub enum Decision {
     },
     Fail(Failure),
     /// It brings sessions down, with this status or, if 0, without an answer: kept, but not sent again until somebody says so.
-    Quarantine { status: u32 },
+    Quarantine {
+        status: u32,
+    },
 }
 
 /// What the decision depends on.
@@ -104,7 +106,7 @@ pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
     let failed = |state, status| Decision::Fail(Failure { state, status });
     match setback {
         Setback::Refused { class: Class::Ok | Class::Throttle, .. } => Decision::PutBack,
-        Setback::RefusedSession { status, .. } if is_poison(s.suspicion, s.poison_attempts) => Decision::Quarantine { status },
+        Setback::RefusedSession { blame, status } if is_poison(blame, s) => Decision::Quarantine { status },
         Setback::RefusedSession { .. } => Decision::Retry { place: place(s), delay: backoff(s.retry, s.attempts, s.jitter) },
         Setback::Refused { class: Class::Limited, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => {
             failed(State::Rejected, status)
@@ -112,7 +114,7 @@ pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
         Setback::Refused { class: Class::Temporary | Class::Limited, .. } => elsewhere_or_later(s),
         Setback::Refused { status, .. } => failed(State::Rejected, status),
         Setback::Unknown | Setback::Died(_) if s.unknown_outcome == UnknownOutcome::Fail => failed(State::Undeliverable, 0),
-        Setback::Died(_) if is_poison(s.suspicion, s.poison_attempts) => Decision::Quarantine { status: 0 },
+        Setback::Died(blame) if is_poison(blame, s) => Decision::Quarantine { status: 0 },
         Setback::Unknown | Setback::Died(_) if s.unknown_outcome == UnknownOutcome::Next => elsewhere_or_later(s),
         Setback::Unknown | Setback::Died(Blame::Crowd) => Decision::Retry { place: place(s), delay: Duration::ZERO },
         // The others have their turn before it is tried again: what they are answered shows who is to blame.
@@ -229,7 +231,8 @@ mod tests {
             (3, &[Crowd, Crowd, Message, Message], Some(4)),
             (3, &[Crowd; 9], None),
             (3, &[Operator; 9], None),
-            (3, &[Crowd, Crowd, Message, Operator, Message], Some(5)),
+            (3, &[Crowd, Crowd, Message, Operator, Message], None),
+            (3, &[Message, Message, Operator, Message, Message], Some(5)),
             (2, &[Message, Message], Some(2)),
             (1, &[Message], Some(1)),
             (1, &[Crowd, Message], Some(2)),

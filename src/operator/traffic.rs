@@ -18,13 +18,13 @@ use super::pool::BindStatus;
 use super::{deliver, submit};
 use active::{Active, ActiveMessages, Place};
 
-use crate::gateway::{Blame, Gateway, OperatorSettings, OperatorState, Probe, SenderUp, message_id_text};
+use crate::gateway::{Gateway, OperatorSettings, OperatorState, Probe, SenderUp, message_id_text};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{self, OperatorId};
 use crate::link::{self, Link};
 use crate::message::{Job, Masked};
 use crate::metrics::BindMetrics;
-use crate::queue::Item;
+use crate::queue::{Blame, Item};
 use crate::smpp::status::Class;
 use crate::smpp::view::MessageResponseView;
 use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame, Ticket};

@@ -10,6 +10,17 @@ use crate::message::{MessageId, Timestamp};
 /// the window is in flight when an operator restarts.
 const SUSPECT_AFTER: u8 = 2;
 
+/// What the death of a session says about a message that was in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// Others were in flight as well: any of them may have done it.
+    Crowd,
+    /// It was alone, but so was another one before, and the operator has answered nothing since: it is not the messages.
+    Operator,
+    /// It was alone.
+    Message,
+}
+
 /// What speaks against a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Suspicion {
@@ -25,9 +36,14 @@ impl Suspicion {
         self.deaths >= SUSPECT_AFTER
     }
 
-    /// After one more death.
-    pub fn and_another(self, alone: bool) -> Suspicion {
-        Suspicion { deaths: self.deaths.saturating_add(1), alone: self.alone.saturating_add(u8::from(alone)) }
+    /// After one more death. When the operator is to blame, it may have been before as well.
+    pub fn after(self, blame: Blame) -> Suspicion {
+        let alone = match blame {
+            Blame::Crowd => self.alone,
+            Blame::Operator => 0,
+            Blame::Message => self.alone.saturating_add(1),
+        };
+        Suspicion { deaths: self.deaths.saturating_add(1), alone }
     }
 }
 

@@ -24,7 +24,9 @@ impl Traffic<'_> {
         while self.unfinished.is_empty() && self.room() > 0 {
             let time = self.context.gateway.clock.now();
             let (ready, suspect) = self.context.state.queue(|queue| (queue.ready(time), queue.next_suspect()));
-            if (self.probe.is_some() || suspect.is_some_and(|due| due <= time)) && self.probes(now) {
+            // While a message stands accused the others go first: what they are answered shows who is to blame.
+            let due = suspect.is_some_and(|due| due <= time) && (ready == 0 || !self.context.state.is_in_doubt());
+            if (due || self.probe.is_some()) && self.probes(due, now) {
                 return;
             }
             if ready == 0 {
@@ -63,9 +65,9 @@ impl Traffic<'_> {
         Some(self.context.gateway.clock.instant(due))
     }
 
-    /// Sends the next suspect, alone: not before everything else has been answered, and nothing after it until it has been. False
-    /// when that is not this bind's task, or not any more.
-    fn probes(&mut self, now: Instant) -> bool {
+    /// Sends the next suspect, if one is `due`, alone: not before everything else has been answered, and nothing after it until it has
+    /// been. False when that is not this bind's task, or not any more.
+    fn probes(&mut self, due: bool, now: Instant) -> bool {
         let state = self.context.state;
         if self.probe.is_none() {
             self.probe = state.probe();
@@ -77,6 +79,10 @@ impl Traffic<'_> {
         }
         if !self.active.is_empty() {
             return true;
+        }
+        if !due {
+            self.probe = None;
+            return false;
         }
         let (paced, next) = self.pace.allowance(now, 1);
         let wait = state.rate().take_up_to(paced, now).1.map(|wait| now + wait);
