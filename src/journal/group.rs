@@ -54,6 +54,7 @@ pub(super) struct Accepted {
 
 impl<D: Disk, H: Host> Group<D, H> {
     pub fn new(spool: Spool<D>, ledger: Ledger, host: Arc<H>, gate: Arc<Gate>) -> Self {
+        gate.keeps(ledger.live());
         Group {
             spool,
             ledger,
@@ -173,7 +174,11 @@ impl<D: Disk, H: Host> Group<D, H> {
             return Err("a record could not be appended".to_owned());
         }
         let started = Instant::now();
-        let bytes = self.spool.commit().map_err(|error| error.to_string())?;
+        self.gate.commit_began(started);
+        let committed = self.spool.commit();
+        self.gate.commit_ended();
+        let bytes = committed.map_err(|error| error.to_string())?;
+        self.gate.keeps(self.ledger.live());
         if bytes > 0 {
             let (stats, pending) = (self.spool.stats(), self.ledger.pending_messages());
             self.host.committed(Commit { took: started.elapsed(), bytes, events: self.events, stats, pending });

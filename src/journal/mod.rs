@@ -16,9 +16,9 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
@@ -106,13 +106,30 @@ enum Command {
 }
 
 /// Can submissions be taken now? Read by every session before it accepts; written by the journal thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gate {
     full: AtomicBool,
     failed: AtomicBool,
+    /// Everything the ledger keeps.
+    live: AtomicU64,
+    opened: Instant,
+    /// When the commit under way began, in microseconds since `opened`; [`NO_COMMIT`] between commits.
+    committing: AtomicU64,
 }
 
+const NO_COMMIT: u64 = u64::MAX;
+
 impl Gate {
+    fn new(now: Instant) -> Self {
+        Gate {
+            full: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            live: AtomicU64::new(0),
+            opened: now,
+            committing: AtomicU64::new(NO_COMMIT),
+        }
+    }
+
     /// The spool has reached its size or the disk its reserve: ESME_RMSGQFUL.
     pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
@@ -121,6 +138,32 @@ impl Gate {
     /// The disk does not take writes: ESME_RSYSERR.
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Messages, mailbox items, parked receipts and MO parts, as of the newest commit.
+    pub fn live(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// How long the commit under way has taken so far; zero between commits.
+    pub fn commit_age(&self, now: Instant) -> Duration {
+        match self.committing.load(Ordering::Relaxed) {
+            NO_COMMIT => Duration::ZERO,
+            began => now.saturating_duration_since(self.opened + Duration::from_micros(began)),
+        }
+    }
+
+    fn commit_began(&self, now: Instant) {
+        let began = now.saturating_duration_since(self.opened).as_micros();
+        self.committing.store(u64::try_from(began).unwrap_or(NO_COMMIT), Ordering::Relaxed);
+    }
+
+    fn commit_ended(&self) {
+        self.committing.store(NO_COMMIT, Ordering::Relaxed);
+    }
+
+    fn keeps(&self, live: usize) {
+        self.live.store(live as u64, Ordering::Relaxed);
     }
 }
 
@@ -150,7 +193,8 @@ impl Journal {
         H: Host,
     {
         let (commands, inbox) = crossbeam_channel::bounded(QUEUE);
-        let journal = Journal { commands, room: Arc::default(), gate: Arc::default() };
+        let gate = Arc::new(Gate::new(Instant::now()));
+        let journal = Journal { commands, room: Arc::default(), gate };
         let keeper = Keeper { group: Group::new(spool, ledger, host, journal.gate.clone()), inbox, room: journal.room.clone() };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run())?;
         Ok((journal, thread))

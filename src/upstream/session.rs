@@ -14,6 +14,7 @@ use super::connection::{Bound, Connection};
 use super::deliver::Delivery;
 use super::login::{Gate, Peer};
 use crate::accept;
+use crate::accept::admission::{Admission, Level, Pressure};
 use crate::gateway::{AccountSettings, AccountState, Gateway, Settings as GatewaySettings, message_id_octets};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
@@ -46,6 +47,7 @@ pub(super) struct Serving<'a> {
     account: Arc<AccountSettings>,
     state: Arc<AccountState>,
     bound: Bound,
+    admission: Admission,
     events: Vec<LedgerEvent>,
     /// Becomes `events` when that is handed over.
     spare_list: Vec<LedgerEvent>,
@@ -81,6 +83,7 @@ impl<'a> Serving<'a> {
             account,
             receiving: bound.kind.receives(),
             bound,
+            admission: Admission::default(),
             events: Vec::new(),
             spare_list: Vec::new(),
             submitted: Vec::new(),
@@ -224,15 +227,16 @@ impl<'a> Serving<'a> {
     }
 
     /// Whether anything can be taken from this account now.
-    fn admit(&self, now: Instant) -> Result<(), CommandStatus> {
+    fn admit(&mut self, now: Instant) -> Result<(), CommandStatus> {
         let Some(journal) = self.gateway.journal() else { return Err(CommandStatus::EsmeRsyserr) };
-        if journal.gate().has_failed() {
-            return Err(CommandStatus::EsmeRsyserr);
-        }
-        let pending = self.state.pending() + self.submitted.len() as u64;
-        if journal.gate().is_full() || pending >= self.account.config.queue {
-            return Err(CommandStatus::EsmeRmsgqful);
-        }
+        let (gate, gathered) = (journal.gate(), self.submitted.len() as u64);
+        self.admission.admit(&Pressure {
+            failed: gate.has_failed(),
+            full: gate.is_full(),
+            commit: gate.commit_age(now),
+            account: Level { used: self.state.pending() + gathered, limit: self.account.config.queue },
+            gateway: Level { used: gate.live() + gathered, limit: self.settings.config.limits.pending },
+        })?;
         self.state.rate().take(now).map_err(|_| CommandStatus::EsmeRthrottled)
     }
 
