@@ -63,7 +63,8 @@ fn all_accounts_together_have_a_limit_too_and_draining_makes_room() {
     (0..200).for_each(|_| drop(first.delivery()));
     operator.wait_until(|counts| counts.receipts_acknowledged == 200);
     story.waits_for("smppgw_mailbox_items", &[("account", "app")], 0.0);
-    assert_eq!(statuses(&mut second, 10), [0; 10]);
+    // What the last receipts took is free once the disk knows that they are delivered.
+    assert!(statuses(&mut second, 50).ends_with(&[0; 10]));
     story.ends_well();
 }
 
