@@ -33,8 +33,11 @@ const SEARCHED: usize = 2_000;
 /// Most payloads asked for at a time.
 const LOAD_AT_ONCE: usize = 512;
 
+/// A slice looks at so many messages of each account, even if they are more in all than it was asked for.
+const LEAST_OF_A_LINE: usize = 8;
+
 /// Most messages that a look takes out because they have expired.
-const EXPIRED_AT_ONCE: usize = 50_000;
+const EXPIRED_AT_ONCE: usize = 10_000;
 
 /// A message that waits, or comes back to wait again.
 #[derive(Debug)]
@@ -60,6 +63,15 @@ pub struct Pulled<P> {
     pub items: Vec<Item<P>>,
     /// Messages whose payload is needed next; answer with [`Queue::fill`].
     pub load: Vec<MessageId>,
+}
+
+/// Some of what waits, looked at but not taken out: see [`Queue::slice`].
+#[derive(Debug)]
+pub struct Slice<P> {
+    /// Those far back without their payload.
+    pub items: Vec<Item<P>>,
+    /// Where the next slice begins; `None` when there is none.
+    pub next: Option<MessageId>,
 }
 
 /// The queue.
@@ -232,11 +244,7 @@ impl<P> Queue<P> {
 
     /// Takes the next messages, together at most `parts` parts as `cost` counts them (the last may exceed it).
     pub fn pull(&mut self, now: Timestamp, parts: u32, cost: impl Fn(&P) -> u32) -> Pulled<P> {
-        while self.next_due().is_some_and(|until| until <= now) {
-            if let Some(Reverse(Delayed { item, .. })) = self.delayed.pop() {
-                self.lanes[lane(item.priority)].line(item.account).put_back(item);
-            }
-        }
+        self.end_delays(now);
         let mut pulled = Pulled { items: Vec::new(), load: Vec::new() };
         let mut budget = parts;
         for lane in self.lanes.iter_mut().rev() {
@@ -325,10 +333,35 @@ impl<P> Queue<P> {
         taken.pop()
     }
 
-    /// Takes out every message that `wanted` names.
-    pub fn take_out(&mut self, mut wanted: impl FnMut(&Item<P>) -> bool) -> Vec<Item<P>> {
+    /// Puts the delayed whose time has come in their places.
+    pub fn end_delays(&mut self, now: Timestamp) {
+        while self.next_due().is_some_and(|until| until <= now) {
+            if let Some(Reverse(Delayed { item, .. })) = self.delayed.pop() {
+                self.lanes[lane(item.priority)].line(item.account).put_back(item);
+            }
+        }
+    }
+
+    /// Looks at about `most` of the messages in the lines, those with the smallest ids from `from` on.
+    pub fn slice(&self, from: MessageId, most: usize) -> Slice<P> {
+        let each = (most / self.lines().count().max(1)).max(LEAST_OF_A_LINE);
+        let end = self.lines().filter_map(|line| line.nth_from(from, each - 1)).min();
+        let range = (from, end.unwrap_or(MessageId(u64::MAX)));
+        let items = self.lines().flat_map(|line| line.between(range, each)).collect();
+        Slice { items, next: end.map(|end| MessageId(end.0 + 1)) }
+    }
+
+    /// Takes out the messages of the lines from `from` to `to` that `wanted` names.
+    pub fn take_slice(&mut self, from: MessageId, to: MessageId, mut wanted: impl FnMut(&Item<P>) -> bool) -> Vec<Item<P>> {
         let mut taken = Vec::new();
-        self.lines_mut().for_each(|line| line.take_out(&mut taken, &mut wanted));
+        self.lines_mut().for_each(|line| line.take_between(&mut taken, (from, to), &mut wanted));
+        self.taken(&taken);
+        taken
+    }
+
+    /// Takes out the messages that `wanted` names of those that are in no line: the delayed and the suspects.
+    pub fn take_aside(&mut self, mut wanted: impl FnMut(&Item<P>) -> bool) -> Vec<Item<P>> {
+        let mut taken = Vec::new();
         self.suspects.take_out(&mut taken, &mut wanted);
         self.take_delayed(&mut taken, wanted);
         self.taken(&taken);

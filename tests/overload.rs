@@ -5,7 +5,7 @@ mod support;
 use bytes::{BufMut, BytesMut};
 use smppgw::smpp::{BindKind, CommandId, MessageView};
 use support::client::{Client, message, message_body, pdu, receipt};
-use support::operator::{Operator, prompt};
+use support::operator::{Operator, Scripted, prompt};
 use support::story::{Setup, Story};
 
 const NUMBER: &str = "358401234567";
@@ -104,5 +104,24 @@ fn a_client_that_never_reads_holds_up_nobody_and_its_receipts_are_kept() {
     heard.sort_unstable();
     heard.dedup();
     assert_eq!(heard.len(), 3_000, "each message has its receipt, {accepted} were accepted");
+    story.ends_well();
+}
+
+#[test]
+fn what_waits_on_disk_for_an_operator_that_is_down_goes_to_the_next_one() {
+    let second = Operator::start(prompt());
+    let first = Scripted::listen();
+    let limits = "[limits]\nhot_messages = 1000";
+    let story = Setup::new(&[("first", first.port()), ("second", second.port())]).operators("window = 1").section(limits).start();
+    let gateway = first.accept();
+    story.waits_for("smppgw_bind_up", &[("operator", "second")], 1.0);
+    let mut client = story.client();
+    let body = message_body(&MessageView { registered_delivery: 0, ..message(NUMBER, b"Moi") });
+    for sequence in 10..2_010 {
+        client.write(&pdu(CommandId::SubmitSm, 0, sequence, &body));
+    }
+    (0..2_000).for_each(|_| assert_eq!(u32::from(client.receive().status()), 0));
+    drop((gateway, first));
+    second.wait_until(|counts| counts.accepted == 2_000);
     story.ends_well();
 }

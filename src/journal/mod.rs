@@ -36,6 +36,12 @@ const QUEUE: usize = 4_096;
 /// Events taken into one group at most: bounds the time until the first of them is answered.
 const GROUP_EVENTS: usize = 16_384;
 
+/// Events handed over in one turn by those who can wait: bounds what others wait for them.
+const TURN_EVENTS: usize = 500;
+
+/// How long the next turn waits for the one before.
+const TURN_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How often the thread looks up when nothing comes: expiries, compaction, spare segments.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -222,6 +228,19 @@ impl Journal {
                 Err(TrySendError::Full(refused)) => command = refused,
             }
             room.await;
+        }
+    }
+
+    /// Hands over what need not be soon, some at a time, each part when the one before is durable: what others hand over meanwhile
+    /// comes between. Gives up waiting, but nothing it has handed over, when the disk takes too long; the rest is handed over then.
+    pub async fn submit_in_turns(&self, events: Vec<Event>) {
+        let mut events = events.into_iter().peekable();
+        while events.peek().is_some() {
+            let (reply, mut answer) = mpsc::channel(1);
+            let turn = events.by_ref().take(TURN_EVENTS).collect();
+            self.submit_when_possible(Batch { events: turn, reply: Some((reply, 0)) }).await;
+            // A thread that has ended takes the rest as well, and answers nothing.
+            let _ = tokio::time::timeout(TURN_PATIENCE, answer.recv()).await;
         }
     }
 
