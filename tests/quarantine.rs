@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 use smppgw::simulator::Behaviour;
 use smppgw::smpp::{CommandId, Frame, MessageView};
@@ -37,6 +39,12 @@ fn in_quarantine(story: &Story, count: f64) {
     story.waits_for("smppgw_quarantine_messages", &[("operator", "elisa")], count);
 }
 
+/// Different texts of messages without guilt that have arrived.
+fn innocents(operator: &Operator) -> usize {
+    let texts: HashSet<Vec<u8>> = operator.texts().into_iter().filter(|text| text.starts_with(b"innocent")).collect();
+    texts.len()
+}
+
 #[test]
 fn the_poison_is_quarantined_and_every_other_message_arrives() {
     let operator = Operator::start(sensitive());
@@ -51,11 +59,12 @@ fn the_poison_is_quarantined_and_every_other_message_arrives() {
         }
     }
     in_quarantine(&story, 1.0);
-    operator.wait_until(|counts| counts.accepted >= 60);
-    let mut arrived: Vec<Vec<u8>> = operator.texts().into_iter().filter(|text| text.starts_with(b"innocent")).collect();
-    arrived.sort_unstable();
-    arrived.dedup();
-    assert_eq!(arrived.len(), 60, "every other message has arrived");
+    // Some arrive twice: the session died before they were answered.
+    let mut arrivals = 60;
+    while innocents(&operator) < 60 {
+        operator.wait_until(|counts| counts.accepted >= arrivals);
+        arrivals += 1;
+    }
     let tried = operator.texts().iter().filter(|text| text.starts_with(b"POISON")).count();
     assert!((3..=4).contains(&tried), "{tried} tries");
     let listed = ctl(&story.daemon, &["quarantine"]);

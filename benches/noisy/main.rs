@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the noisy account does before the quiet one is measured.
 const LEAD: Duration = Duration::from_secs(1);
 
+/// After it has stopped, until only what it is owed is left of it.
+const SETTLING: Duration = Duration::from_secs(5);
+
 /// A quiet account beside a noisy one.
 #[derive(Debug, Parser)]
 #[command(name = "cargo bench --bench noisy --")]
@@ -156,6 +159,8 @@ fn measure(options: &Options, noise: Noise) -> Outcome<Sample> {
         noisy.ended_within(LEAD);
         if noise == Noise::Stopped {
             noisy.signal(Signal::STOP)?;
+            // What it has submitted is carried first; what it is owed waits.
+            noisy.ended_within(SETTLING);
         }
     }
     let rate = format!("--binds 1 --window 100 --rate {}", options.rate);
