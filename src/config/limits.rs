@@ -101,8 +101,8 @@ pub mod default {
     pub const CONNECTIONS_PER_ADDRESS: u64 = 256;
     pub const PDU_SIZE: u64 = 64 * KIB;
     pub const QUEUE: u64 = 1_000_000;
-    /// Fits into a gibibyte of memory.
-    pub const PENDING: u64 = 10_000_000;
+    /// About a gibibyte of memory.
+    pub const PENDING: u64 = 12_000_000;
     pub const POISON_ATTEMPTS: u64 = 3;
     pub const HOT_MESSAGES: u64 = 300_000;
     pub const HISTORY: u64 = 100_000;
