@@ -7,6 +7,7 @@
 
 mod blocks;
 mod line;
+mod suspects;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -14,6 +15,8 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use line::Line;
+use suspects::Suspects;
+pub use suspects::{Blame, Suspicion};
 
 use crate::ledger::PartSet;
 use crate::message::{AccountKey, MessageId, Timestamp};
@@ -30,8 +33,11 @@ const SEARCHED: usize = 2_000;
 /// Most payloads asked for at a time.
 const LOAD_AT_ONCE: usize = 512;
 
+/// A slice looks at so many messages of each account, even if they are more in all than it was asked for.
+const LEAST_OF_A_LINE: usize = 8;
+
 /// Most messages that a look takes out because they have expired.
-const EXPIRED_AT_ONCE: usize = 50_000;
+const EXPIRED_AT_ONCE: usize = 10_000;
 
 /// A message that waits, or comes back to wait again.
 #[derive(Debug)]
@@ -41,6 +47,7 @@ pub struct Item<P> {
     pub priority: u8,
     /// Attempts that ended with a temporary error or an unknown outcome.
     pub attempts: u16,
+    pub suspicion: Suspicion,
     /// Parts that need not be sent (again).
     pub done: PartSet,
     pub queued_at: Timestamp,
@@ -58,11 +65,21 @@ pub struct Pulled<P> {
     pub load: Vec<MessageId>,
 }
 
+/// Some of what waits, looked at but not taken out: see [`Queue::slice`].
+#[derive(Debug)]
+pub struct Slice<P> {
+    /// Those far back without their payload.
+    pub items: Vec<Item<P>>,
+    /// Where the next slice begins; `None` when there is none.
+    pub next: Option<MessageId>,
+}
+
 /// The queue.
 #[derive(Debug)]
 pub struct Queue<P> {
     lanes: [Lane<P>; LANES],
     delayed: BinaryHeap<Reverse<Delayed<P>>>,
+    suspects: Suspects<P>,
     delays: u64,
     len: usize,
     hot: usize,
@@ -114,6 +131,7 @@ impl<P> Queue<P> {
         Queue {
             lanes: std::array::from_fn(|_| Lane { ring: VecDeque::new(), accounts: HashMap::new() }),
             delayed: BinaryHeap::new(),
+            suspects: Suspects::new(),
             delays: 0,
             len: 0,
             hot: 0,
@@ -133,6 +151,9 @@ impl<P> Queue<P> {
 
     /// Adds a message behind the others of its account.
     pub fn push(&mut self, item: Item<P>) {
+        if item.suspicion.is_suspect() {
+            return self.suspect(item, Timestamp(0));
+        }
         self.len += 1;
         let room = self.hot < self.hot_limit;
         let line = self.lanes[lane(item.priority)].line(item.account);
@@ -146,6 +167,9 @@ impl<P> Queue<P> {
 
     /// Takes a message back that could not be sent for no fault of its own: it is the next of its account again.
     pub fn put_back(&mut self, item: Item<P>) {
+        if item.suspicion.is_suspect() {
+            return self.suspect(item, Timestamp(0));
+        }
         self.len += 1;
         self.hot += usize::from(item.payload.is_some());
         self.lanes[lane(item.priority)].line(item.account).put_back(item);
@@ -153,6 +177,9 @@ impl<P> Queue<P> {
 
     /// Adds a message that must not be sent before `until`.
     pub fn delay(&mut self, mut item: Item<P>, until: Timestamp) {
+        if item.suspicion.is_suspect() {
+            return self.suspect(item, until);
+        }
         if self.hot >= self.hot_limit {
             item.payload = None;
         }
@@ -163,6 +190,26 @@ impl<P> Queue<P> {
         self.delayed.push(Reverse(Delayed { until, order: self.delays, item }));
     }
 
+    /// Keeps a message that must be sent alone, and not before `until`.
+    fn suspect(&mut self, item: Item<P>, until: Timestamp) {
+        self.len += 1;
+        self.hot += usize::from(item.payload.is_some());
+        self.suspects.insert(item, until);
+    }
+
+    /// When the first of the messages that must be sent alone may be tried.
+    pub fn next_suspect(&self) -> Option<Timestamp> {
+        self.suspects.next_due()
+    }
+
+    /// Takes a message that must be sent alone.
+    pub fn pull_suspect(&mut self, now: Timestamp) -> Option<Item<P>> {
+        let item = self.suspects.pull(now)?;
+        self.len -= 1;
+        self.hot -= usize::from(item.payload.is_some());
+        Some(item)
+    }
+
     fn lines(&self) -> impl Iterator<Item = &Line<P>> {
         self.lanes.iter().flat_map(|lane| lane.accounts.values())
     }
@@ -171,10 +218,10 @@ impl<P> Queue<P> {
         self.lanes.iter_mut().flat_map(|lane| lane.accounts.values_mut())
     }
 
-    /// Messages that a pull at `now` could give: all but those whose time has not come. When one of the delayed is due, it counts as
-    /// one whatever stands behind it.
+    /// Messages that a pull at `now` could give: all but suspects and those whose time has not come. When one of the delayed is due,
+    /// it counts as one whatever stands behind it.
     pub fn ready(&self, now: Timestamp) -> usize {
-        self.len - self.delayed.len() + usize::from(self.next_due().is_some_and(|until| until <= now))
+        self.len - self.delayed.len() - self.suspects.len() + usize::from(self.next_due().is_some_and(|until| until <= now))
     }
 
     /// When the next delayed message becomes ready.
@@ -185,23 +232,19 @@ impl<P> Queue<P> {
     /// When the message that has waited longest came, in the order of each account's line.
     pub fn oldest(&self) -> Option<Timestamp> {
         let delayed = self.delayed.iter().map(|Reverse(d)| d.item.queued_at);
-        self.lines().filter_map(Line::oldest).chain(delayed.take(1)).min()
+        self.lines().filter_map(Line::oldest).chain(delayed.take(1)).chain(self.suspects.oldest()).min()
     }
 
     /// Looks for a message everywhere; with it, when its time comes if it must wait for that.
     pub fn find(&self, id: MessageId) -> Option<(Item<P>, Option<Timestamp>)> {
         let ready = self.lines().flat_map(Line::iter).find(|item| item.id == id).map(|item| (item, None));
         let delayed = || self.delayed.iter().find(|Reverse(d)| d.item.id == id).map(|Reverse(d)| (d.item.clone(), Some(d.until)));
-        ready.or_else(delayed)
+        ready.or_else(delayed).or_else(|| self.suspects.find(id))
     }
 
     /// Takes the next messages, together at most `parts` parts as `cost` counts them (the last may exceed it).
     pub fn pull(&mut self, now: Timestamp, parts: u32, cost: impl Fn(&P) -> u32) -> Pulled<P> {
-        while self.next_due().is_some_and(|until| until <= now) {
-            if let Some(Reverse(Delayed { item, .. })) = self.delayed.pop() {
-                self.lanes[lane(item.priority)].line(item.account).put_back(item);
-            }
-        }
+        self.end_delays(now);
         let mut pulled = Pulled { items: Vec::new(), load: Vec::new() };
         let mut budget = parts;
         for lane in self.lanes.iter_mut().rev() {
@@ -244,6 +287,7 @@ impl<P> Queue<P> {
         if self.delayed_expiry <= now {
             self.take_delayed(&mut expired, |item| item.expires_at <= now);
         }
+        self.suspects.take_out(&mut expired, |item| item.expires_at <= now);
         self.taken(&expired);
         expired
     }
@@ -275,7 +319,9 @@ impl<P> Queue<P> {
     /// Takes a message out that is delayed or not far from the front of its line; one far back is not found.
     pub fn remove(&mut self, account: AccountKey, priority: u8, id: MessageId) -> Option<Item<P>> {
         let mut taken = Vec::new();
-        if self.delayed.len() <= SEARCHED && self.delayed.iter().any(|Reverse(delayed)| delayed.item.id == id) {
+        if self.suspects.contains(id) {
+            self.suspects.take_out(&mut taken, |item| item.id == id);
+        } else if self.delayed.len() <= SEARCHED && self.delayed.iter().any(|Reverse(delayed)| delayed.item.id == id) {
             self.take_delayed(&mut taken, |item| item.id == id);
         } else {
             let line = self.lanes[lane(priority)].accounts.get_mut(&account)?;
@@ -287,10 +333,36 @@ impl<P> Queue<P> {
         taken.pop()
     }
 
-    /// Takes out every message that `wanted` names.
-    pub fn take_out(&mut self, mut wanted: impl FnMut(&Item<P>) -> bool) -> Vec<Item<P>> {
+    /// Puts the delayed whose time has come in their places.
+    pub fn end_delays(&mut self, now: Timestamp) {
+        while self.next_due().is_some_and(|until| until <= now) {
+            if let Some(Reverse(Delayed { item, .. })) = self.delayed.pop() {
+                self.lanes[lane(item.priority)].line(item.account).put_back(item);
+            }
+        }
+    }
+
+    /// Looks at about `most` of the messages in the lines, those with the smallest ids from `from` on.
+    pub fn slice(&self, from: MessageId, most: usize) -> Slice<P> {
+        let each = (most / self.lines().count().max(1)).max(LEAST_OF_A_LINE);
+        let end = self.lines().filter_map(|line| line.nth_from(from, each - 1)).min();
+        let range = (from, end.unwrap_or(MessageId(u64::MAX)));
+        let items = self.lines().flat_map(|line| line.between(range, each)).collect();
+        Slice { items, next: end.map(|end| MessageId(end.0 + 1)) }
+    }
+
+    /// Takes out the messages of the lines from `from` to `to` that `wanted` names.
+    pub fn take_slice(&mut self, from: MessageId, to: MessageId, mut wanted: impl FnMut(&Item<P>) -> bool) -> Vec<Item<P>> {
         let mut taken = Vec::new();
-        self.lines_mut().for_each(|line| line.take_out(&mut taken, &mut wanted));
+        self.lines_mut().for_each(|line| line.take_between(&mut taken, (from, to), &mut wanted));
+        self.taken(&taken);
+        taken
+    }
+
+    /// Takes out the messages that `wanted` names of those that are in no line: the delayed and the suspects.
+    pub fn take_aside(&mut self, mut wanted: impl FnMut(&Item<P>) -> bool) -> Vec<Item<P>> {
+        let mut taken = Vec::new();
+        self.suspects.take_out(&mut taken, &mut wanted);
         self.take_delayed(&mut taken, wanted);
         self.taken(&taken);
         taken

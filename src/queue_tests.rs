@@ -7,11 +7,16 @@ fn item(id: u64, account: u16) -> Item<Job> {
         account: AccountKey(account),
         priority: 0,
         attempts: 0,
+        suspicion: Suspicion::default(),
         done: 0,
         queued_at: Timestamp(id),
         expires_at: Timestamp(1_000_000),
         payload: Some(crate::message::test_job(id, AccountKey(account))),
     }
+}
+
+fn take_out(queue: &mut Queue<Job>, wanted: impl FnMut(&Item<Job>) -> bool) -> Vec<Item<Job>> {
+    queue.take_slice(MessageId(0), MessageId(u64::MAX), wanted)
 }
 
 fn ids(pulled: &Pulled<Job>) -> Vec<u64> {
@@ -107,7 +112,7 @@ fn a_line_goes_on_asking_when_all_it_asked_for_was_taken_out_meanwhile() {
     (0..3).for_each(|id| queue.push(item(id, 1)));
     let asked = queue.pull(Timestamp(0), 4, |_| 1).load;
     assert_eq!(asked.len(), 3);
-    queue.take_out(|item| item.id.0 < 2);
+    take_out(&mut queue, |item| item.id.0 < 2);
     queue.push(item(7, 1));
     queue.fill(asked.iter().map(|id| (*id, None)).collect());
     assert_eq!(queue.pull(Timestamp(0), 4, |_| 1).load, [MessageId(7)]);
@@ -165,7 +170,7 @@ fn what_is_known_of_a_message_far_back_is_kept() {
     let sent = Item { priority: 2, attempts: 7, done: 0b101, queued_at: Timestamp(61_234), ..item(5, 3) };
     queue.push(sent.clone());
     let (found, _) = queue.find(MessageId(5)).unwrap();
-    let taken = queue.take_out(|item| item.done == 0b101);
+    let taken = take_out(&mut queue, |item| item.done == 0b101);
     for kept in [&found, &taken[0]] {
         assert_eq!((kept.id, kept.account, kept.priority, kept.attempts), (sent.id, sent.account, 2, 7));
         assert_eq!((kept.done, kept.queued_at, kept.expires_at), (0b101, Timestamp(61_000), sent.expires_at));
@@ -314,4 +319,74 @@ mod whatever_happens {
             prop_assert!(world.queue.is_empty());
         }
     }
+}
+
+fn suspect(id: u64) -> Item<Job> {
+    Item { suspicion: Suspicion { deaths: 2, alone: 0 }, ..item(id, 1) }
+}
+
+#[test]
+fn a_suspect_leaves_alone_and_never_with_the_others() {
+    let mut queue = Queue::new(100);
+    queue.push(suspect(1));
+    queue.put_back(suspect(2));
+    queue.push(item(3, 1));
+    queue.delay(suspect(4), Timestamp(50));
+    assert_eq!((queue.len(), queue.ready(Timestamp(60)), queue.next_suspect()), (4, 1, Some(Timestamp(0))));
+    assert_eq!(ids(&queue.pull(Timestamp(60), 9, |_| 1)), [3]);
+    let mut pull = |now| queue.pull_suspect(Timestamp(now)).map(|item| item.id.0);
+    assert_eq!([pull(10), pull(10), pull(10), pull(60), pull(60)], [Some(1), Some(2), None, Some(4), None]);
+    assert!(queue.is_empty() && queue.hot == 0);
+}
+
+#[test]
+fn a_suspect_is_found_expires_and_is_taken_out_like_any_other() {
+    let mut queue = Queue::new(100);
+    (1..=4).for_each(|id| queue.delay(Item { expires_at: Timestamp(id * 10), ..suspect(id) }, Timestamp(50)));
+    assert_eq!(queue.find(MessageId(3)).map(|(_, until)| until), Some(Some(Timestamp(50))));
+    assert_eq!(queue.expire(Timestamp(10)).len(), 1);
+    assert_eq!(queue.remove(AccountKey(1), 0, MessageId(2)).map(|item| item.id.0), Some(2));
+    assert_eq!(queue.take_aside(|item| item.id.0 == 3).len(), 1);
+    assert_eq!((queue.len(), queue.oldest(), queue.ready(Timestamp(60))), (1, Some(Timestamp(4)), 0));
+}
+
+#[test]
+fn one_death_of_its_session_makes_no_suspect_and_is_remembered_far_back() {
+    let mut queue = Queue::new(0);
+    queue.push(Item { suspicion: Suspicion::default().after(Blame::Crowd), ..item(1, 1) });
+    assert_eq!(queue.pull(Timestamp(0), 1, |_| 1).load, [MessageId(1)]);
+    queue.fill(vec![(MessageId(1), item(1, 1).payload)]);
+    assert_eq!(queue.pull(Timestamp(0), 1, |_| 1).items[0].suspicion.deaths, 1);
+}
+
+#[test]
+fn slices_show_everything_once_and_what_is_taken_out_of_them_is_gone() {
+    let mut queue = Queue::new(300);
+    (0..5_000).for_each(|id| queue.push(Item { priority: (id % 3) as u8, ..item(id, (id % 7) as u16) }));
+    let (mut from, mut seen, mut taken) = (MessageId(0), Vec::new(), Vec::new());
+    loop {
+        let Slice { items, next } = queue.slice(from, 100);
+        assert!(items.len() <= 100 + 21 * LEAST_OF_A_LINE, "{}", items.len());
+        seen.extend(items.iter().map(|item| item.id.0));
+        let end = next.map_or(MessageId(u64::MAX), |next| MessageId(next.0 - 1));
+        taken.extend(queue.take_slice(from, end, |item| item.id.0 % 2 == 0).iter().map(|item| item.id.0));
+        let Some(next) = next else { break };
+        from = next;
+    }
+    seen.sort_unstable();
+    taken.sort_unstable();
+    assert_eq!(seen, (0..5_000).collect::<Vec<_>>());
+    assert_eq!(taken, (0..5_000).step_by(2).collect::<Vec<_>>());
+    assert_eq!((queue.len(), queue.slice(MessageId(0), 9_999).items.len()), (2_500, 2_500));
+}
+
+#[test]
+fn the_delayed_take_their_places_when_their_time_has_come() {
+    let mut queue = Queue::new(100);
+    queue.push(item(2, 1));
+    queue.delay(item(1, 1), Timestamp(50));
+    queue.end_delays(Timestamp(49));
+    assert_eq!(queue.slice(MessageId(0), 100).items.len(), 1);
+    queue.end_delays(Timestamp(50));
+    assert_eq!(queue.slice(MessageId(0), 100).items.len(), 2);
 }

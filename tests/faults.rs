@@ -250,10 +250,17 @@ fn a_destination_without_route_is_refused() {
 fn over_its_rate_an_account_is_throttled_and_nothing_else_happens() {
     let story = lonely().account("rate = 10").start();
     let mut client = story.client();
-    let statuses: Vec<u32> = (0..40).map(|_| client.submit(&message(NUMBER, b"Moi")).err().unwrap_or(0)).collect();
-    assert_eq!(statuses[..10], [0; 10], "a second's worth may come at once");
-    let throttled = statuses.iter().filter(|status| **status == 0x58).count();
-    assert!(throttled >= 20 && statuses.iter().all(|status| matches!(status, 0 | 0x58)), "{statuses:?}");
+    let submit = |sequence| pdu(CommandId::SubmitSm, 0, sequence, &message_body(&message(NUMBER, b"Moi")));
+    let mut octets: Vec<u8> = (10..50).flat_map(submit).collect();
+    octets.extend_from_slice(&pdu(CommandId::EnquireLink, 0, 50, &[]));
+    client.write(&octets);
+    let answers: Vec<_> = (0..41).map(|_| client.receive()).map(|answer| header(&answer)).collect();
+    let of = |wanted| answers.iter().filter(|(_, status, _)| *status == wanted).count();
+    let (accepted, throttled) = (of(0) - 1, of(0x58));
+    assert!(accepted >= 10 && throttled >= 20 && accepted + throttled == 40, "a second's worth may come at once: {answers:?}");
+    let place = |wanted: &dyn Fn(&(CommandId, u32, u32)) -> bool| answers.iter().position(wanted);
+    let alive = place(&|(command, ..)| *command == CommandId::EnquireLinkResp);
+    assert!(alive < place(&|(_, status, _)| *status == 0x58), "refusals are in no hurry, everything else is: {answers:?}");
     rejected(&story, "ESME_RTHROTTLED", throttled as f64);
     story.ends_well();
 }

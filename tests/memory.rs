@@ -7,7 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use smppgw::ledger::{Effect, Event, IdText, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
 use smppgw::message::{AccountKey, Address, Job, Message, MessageId, Names, OperatorKey, ReceiptRequest, Timestamp};
-use smppgw::queue::{Item, Queue};
+use smppgw::queue::{Item, Queue, Suspicion};
 use smppgw::receipt::{ReceiptId, ReceiptPolicy};
 use smppgw::spool::Location;
 use smppgw::text::{Alphabet, Body};
@@ -93,6 +93,7 @@ fn item(job: Arc<Job>) -> Item<Job> {
         account: job.account,
         priority: 0,
         attempts: 0,
+        suspicion: Suspicion::default(),
         done: 0,
         queued_at: NOW,
         expires_at: job.message.expires_at,

@@ -77,6 +77,7 @@ format = "text"
 [limits]
 connections_per_address = 4096
 queue_per_account = 50_000_000
+pending = 60_000_000
 [[listener]]
 name = "plain"
 address = "127.0.0.1:{}"

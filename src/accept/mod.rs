@@ -1,8 +1,9 @@
 //! Whether a submission becomes a message: field rules, sender policy, text. Pure: what the peer sent and the rules of its account
 //! go in, a [`Message`] or the status for the peer comes out.
 //!
-//! Rates, queue limits and the state of the disk are asked before, by the session; the route is looked up after.
+//! What presses on the gateway ([`admission`]) and the account's rate are asked before, by the session; the route is looked up after.
 
+pub mod admission;
 pub(crate) mod fields;
 mod sender;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::views;
 use crate::config::limits;
-use crate::control::protocol::{Answer, Refusal, Reply, Request};
+use crate::control::protocol::{Answer, QuarantineAction, Refusal, Reply, Request};
 
 /// Longer than the gateway's own patience with its disk, so that its words arrive. What it is told to do may take any time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -61,6 +61,11 @@ pub enum Command {
     Routes,
     /// Receipts that belong to no message.
     Receipts,
+    /// Messages that bring sessions down: they wait until somebody decides about them.
+    Quarantine {
+        #[command(subcommand)]
+        action: Option<QuarantineCommand>,
+    },
     /// Where is this message?
     Message {
         /// The id the application was given.
@@ -74,6 +79,23 @@ pub enum Command {
     Version,
 }
 
+/// What becomes of messages in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
+pub enum QuarantineCommand {
+    /// Show them; the same as no word at all.
+    List,
+    /// Queue a message again, as if it had never been tried.
+    Release {
+        /// The id of the message, or `all`.
+        id: String,
+    },
+    /// End a message as undeliverable; its owner gets the receipt it asked for.
+    Drop {
+        /// The id of the message, or `all`.
+        id: String,
+    },
+}
+
 impl From<&Command> for Request {
     fn from(command: &Command) -> Self {
         match command {
@@ -84,6 +106,14 @@ impl From<&Command> for Request {
             Command::Operators => Request::Operators,
             Command::Routes => Request::Routes,
             Command::Receipts => Request::Receipts,
+            Command::Quarantine { action } => {
+                let (action, id) = match action {
+                    None | Some(QuarantineCommand::List) => (QuarantineAction::List, None),
+                    Some(QuarantineCommand::Release { id }) => (QuarantineAction::Release, Some(id.clone())),
+                    Some(QuarantineCommand::Drop { id }) => (QuarantineAction::Drop, Some(id.clone())),
+                };
+                Request::Quarantine { action, id }
+            }
             Command::Message { id } => Request::Message { id: id.clone() },
             Command::Reload => Request::Reload,
             Command::Drain => Request::Drain,

@@ -125,6 +125,9 @@ pub struct Limits {
     pub pdu_size: usize,
     /// Pending messages an account may have; ESME_RMSGQFUL (0x14) beyond. Each account may have its own.
     pub queue_per_account: u64,
+    /// Messages, receipts and MO messages that may be kept at once, over all accounts; ESME_RMSGQFUL (0x14) beyond. About 90 octets
+    /// of memory each, and the payload of the hot ones.
+    pub pending: u64,
     /// Messages kept in memory with their payload.
     pub hot_messages: usize,
 }
@@ -157,6 +160,8 @@ pub struct Messages {
     pub early_receipt: Duration,
     /// How long the missing parts of an MO message are awaited.
     pub mo_reassembly: Duration,
+    /// Sessions in a row that may die while a message is in flight, before it is put in quarantine.
+    pub poison_attempts: u8,
 }
 
 /// `[mailbox]`: receipts and MO messages that wait for their account.

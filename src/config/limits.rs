@@ -49,6 +49,8 @@ pub const CONNECTIONS: RangeInclusive<u64> = 1..=100_000;
 /// The least is a submit_sm with everything in it; the most bounds what a peer can make us keep.
 pub const PDU_SIZE: RangeInclusive<u64> = KIB..=MIB;
 pub const QUEUE: RangeInclusive<u64> = 1..=100_000_000;
+/// Tries at a message that brings sessions down; counted in an octet.
+pub const POISON_ATTEMPTS: RangeInclusive<u64> = 1..=100;
 pub const HOT_MESSAGES: RangeInclusive<u64> = 1_000..=10_000_000;
 pub const HISTORY: RangeInclusive<u64> = 0..=10_000_000;
 pub const MAILBOX: RangeInclusive<u64> = 1..=100_000_000;
@@ -99,6 +101,9 @@ pub mod default {
     pub const CONNECTIONS_PER_ADDRESS: u64 = 256;
     pub const PDU_SIZE: u64 = 64 * KIB;
     pub const QUEUE: u64 = 1_000_000;
+    /// About a gibibyte of memory.
+    pub const PENDING: u64 = 12_000_000;
+    pub const POISON_ATTEMPTS: u64 = 3;
     pub const HOT_MESSAGES: u64 = 200_000;
     pub const HISTORY: u64 = 100_000;
     pub const MAILBOX: u64 = 1_000_000;
@@ -133,6 +138,8 @@ const _: () = {
     assert!(*PDU_SIZE.end() <= *SEGMENT_SIZE.start());
     assert!(default::CONNECTIONS_PER_ADDRESS <= default::CONNECTIONS);
     assert!(default::HOT_MESSAGES <= default::QUEUE);
+    assert!(default::QUEUE <= default::PENDING);
+    assert!(*POISON_ATTEMPTS.end() < u8::MAX as u64);
     assert!(default::VALIDITY.as_secs() <= default::MAX_VALIDITY.as_secs());
     assert!(default::MAX_VALIDITY.as_secs() <= VALIDITY.end().as_secs());
     assert!(MIN_VALIDITY.end().as_secs() <= VALIDITY.end().as_secs());

@@ -7,13 +7,13 @@ use super::Request;
 
 /// May a process of `peer` ask this of a gateway that runs as `own`? `None`: the kernel did not say who it is.
 pub fn is_allowed(request: &Request, peer: Option<u32>, own: u32) -> bool {
-    let changes = matches!(request, Request::Reload | Request::Drain);
-    !changes || peer.is_some_and(|peer| peer == 0 || peer == own)
+    !request.acts() || peer.is_some_and(|peer| peer == 0 || peer == own)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::protocol::QuarantineAction;
 
     #[test]
     fn everybody_whom_the_socket_lets_in_may_look_and_only_root_and_the_gateways_user_may_change_it() {
@@ -21,6 +21,9 @@ mod tests {
             assert!(is_allowed(&Request::Stats, peer, 998));
             assert_eq!(is_allowed(&Request::Reload, peer, 998), may, "{peer:?}");
             assert_eq!(is_allowed(&Request::Drain, peer, 998), may, "{peer:?}");
+            let quarantine = |action| is_allowed(&Request::Quarantine { action, id: None }, peer, 998);
+            assert!(quarantine(QuarantineAction::List));
+            assert_eq!((quarantine(QuarantineAction::Release), quarantine(QuarantineAction::Drop)), (may, may), "{peer:?}");
         }
     }
 }

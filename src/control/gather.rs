@@ -12,7 +12,7 @@ use crate::message::{Masked, MessageId, OperatorKey};
 use crate::operator::pool::{BindStatus, Pool};
 
 /// How long the journal may take to answer: longer than a slow commit, shorter than the patience of who asks.
-const JOURNAL_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const JOURNAL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Longer queues are not searched for a message: their binds wait for the same lock.
 const SEARCHED: usize = 20_000;
@@ -228,13 +228,20 @@ pub(super) async fn receipts(gateway: &Gateway) -> Result<Reply, Refusal> {
     Ok(Reply::Receipts { unmatched, parked })
 }
 
+/// Reads an id as the application knows it.
+pub(super) fn message_id(gateway: &Gateway, text: &str) -> Result<MessageId, Refusal> {
+    let settings = gateway.settings();
+    let node = &settings.config.node.name;
+    parse_message_id(node, text, gateway.ids.peek()).ok_or_else(|| {
+        let example = message_id_text(node, MessageId(0x2a), false);
+        Refusal::new(format!("expected a message id such as {example}"))
+    })
+}
+
 pub(super) async fn message(gateway: &Gateway, text: &str) -> Result<Message, Refusal> {
     let settings = gateway.settings();
     let node = &settings.config.node.name;
-    let Some(id) = parse_message_id(node, text, gateway.ids.peek()) else {
-        let example = message_id_text(node, MessageId(0x2a), false);
-        return Err(Refusal::new(format!("expected a message id such as {example}")));
-    };
+    let id = message_id(gateway, text)?;
     let (status, job) = ask(gateway, move |lookup| (lookup.status(id), lookup.job(id))).await?;
     let Some(status) = status else {
         let kept = settings.config.messages.history;
@@ -268,6 +275,14 @@ fn place(gateway: &Gateway, id: MessageId, status: &MessageStatus) -> Place {
     if !waiting {
         return Place::Receipt;
     }
+    if let Some(case) = &status.quarantine {
+        return Place::Quarantine {
+            operator: gateway.operator_names.name(case.operator.0),
+            since: case.since.0,
+            attempts: case.sessions,
+            reason: case.reason(),
+        };
+    }
     if gateway.is_unrouted(id) {
         return Place::Unrouted;
     }
@@ -286,14 +301,22 @@ fn place(gateway: &Gateway, id: MessageId, status: &MessageStatus) -> Place {
     if all_searched { Place::Operator } else { Place::QueueOrOperator }
 }
 
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     gateway: &Gateway,
     question: impl FnOnce(&mut dyn crate::journal::Lookup) -> T + Send + 'static,
 ) -> Result<T, Refusal> {
     let Some(journal) = gateway.journal() else { return Err(Refusal::new("the gateway is starting: try again in a moment")) };
     match tokio::time::timeout(JOURNAL_PATIENCE, journal.ask(question)).await {
         Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(Refusal::new("the journal is too far behind to answer, or has stopped: see stats")),
-        Err(_) => Err(Refusal::new("the journal does not answer: the disk may be stalled, see stats")),
+        Ok(None) => Err(journal_behind()),
+        Err(_) => Err(journal_silent()),
     }
+}
+
+pub(super) fn journal_behind() -> Refusal {
+    Refusal::new("the journal is too far behind to answer, or has stopped: see stats")
+}
+
+pub(super) fn journal_silent() -> Refusal {
+    Refusal::new("the journal does not answer: the disk may be stalled, see stats")
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::protocol::Limiter;
+use crate::accept::admission::{Level, STALLED};
 use crate::gateway::{AccountState, Gateway, OperatorState, Settings, monotonic};
 use crate::operator::pool::{BindStatus, Pool};
 
@@ -32,6 +33,15 @@ pub(super) fn all(gateway: &Gateway, pool: &Pool) -> Vec<Limiter> {
     limiters
 }
 
+/// A limit at which submissions are refused, or near which they are thinned out; `None` far from it.
+fn of_level(name: &str, level: Level) -> Option<String> {
+    let Level { used, limit } = level;
+    if used >= limit {
+        return Some(format!("{name} {limit}: submits are refused with ESME_RMSGQFUL (0x14)"));
+    }
+    level.is_near().then(|| format!("{name} {limit}, nearly reached: some submits are refused with ESME_RTHROTTLED (0x58)"))
+}
+
 fn of_spool(gateway: &Gateway) -> Vec<String> {
     let Some(journal) = gateway.journal() else { return vec!["starting: no submit is taken yet".to_owned()] };
     let mut found = Vec::new();
@@ -43,6 +53,15 @@ fn of_spool(gateway: &Gateway) -> Vec<String> {
         let low = gateway.last_commit().is_some_and(|commit| commit.stats.free_space < spool.disk_reserve);
         let which = if low { "disk_reserve" } else { "max_size" };
         found.push(format!("full ({which}): submits are refused with ESME_RMSGQFUL (0x14)"));
+    }
+    let limit = gateway.settings().config.limits.pending;
+    found.extend(of_level("pending", Level { used: journal.gate().live(), limit }));
+    let commit = journal.gate().commit_age(monotonic());
+    if commit > STALLED {
+        found.push(format!(
+            "stalled: a commit takes {} ms so far, submits are refused with ESME_RTHROTTLED (0x58)",
+            commit.as_millis()
+        ));
     }
     if journal.backlog() * BACKLOG_SHARE > journal.capacity() {
         found.push(format!("slow: {} of {} batches wait for the disk", journal.backlog(), journal.capacity()));
@@ -85,9 +104,7 @@ fn of_account(state: &AccountState, settings: &Settings) -> Vec<String> {
     if let Some(limit) = rate.per_second().filter(|_| rate.is_limiting(monotonic())) {
         found.push(format!("rate {limit}/s: submits are refused with ESME_RTHROTTLED (0x58)"));
     }
-    if state.pending() >= account.queue {
-        found.push(format!("queue {}: submits are refused with ESME_RMSGQFUL (0x14)", account.queue));
-    }
+    found.extend(of_level("queue", Level { used: state.pending(), limit: account.queue }));
     if state.sessions() >= account.binds {
         found.push(format!("binds {}: no further session is let in", account.binds));
     }

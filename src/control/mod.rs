@@ -6,6 +6,7 @@ mod access;
 mod gather;
 mod limiters;
 pub mod protocol;
+mod quarantine;
 mod reload;
 mod server;
 #[cfg(test)]

@@ -22,8 +22,20 @@ use crate::message::Timestamp;
 pub const MAX_REQUEST: usize = 64 * 1024;
 
 /// The names of all commands.
-pub const COMMANDS: [&str; 11] =
-    ["stats", "accounts", "binds", "queues", "operators", "routes", "receipts", "message", "reload", "drain", "version"];
+pub const COMMANDS: [&str; 12] = [
+    "stats",
+    "accounts",
+    "binds",
+    "queues",
+    "operators",
+    "routes",
+    "receipts",
+    "quarantine",
+    "message",
+    "reload",
+    "drain",
+    "version",
+];
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +48,14 @@ pub enum Request {
     Operators,
     Routes,
     Receipts,
+    /// Messages that bring sessions down, or what is to become of them.
+    Quarantine {
+        #[serde(default)]
+        action: QuarantineAction,
+        /// The message to be released or dropped, or `all`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+    },
     /// Where is this message? The id as the application knows it.
     Message {
         id: String,
@@ -45,7 +65,28 @@ pub enum Request {
     Version,
 }
 
+/// What to do with messages in quarantine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QuarantineAction {
+    #[default]
+    List,
+    /// Queue again, as if they had never been tried.
+    Release,
+    /// End as undeliverable; the owner gets the receipt it asked for.
+    Drop,
+}
+
 impl Request {
+    /// Does it change anything?
+    pub fn acts(&self) -> bool {
+        match self {
+            Request::Reload | Request::Drain => true,
+            Request::Quarantine { action, .. } => *action != QuarantineAction::List,
+            _ => false,
+        }
+    }
+
     /// Reads one line.
     ///
     /// # Errors
@@ -100,6 +141,7 @@ pub enum Reply {
     Operators { operators: Vec<Operator> },
     Routes(Routes),
     Receipts { unmatched: Vec<UnmatchedReceipt>, parked: usize },
+    Quarantine(Quarantine),
     Message(Box<Message>),
     Reload(ReloadReport),
     Drain(Drained),
@@ -279,6 +321,32 @@ pub struct Inbound {
     pub account: Arc<str>,
 }
 
+/// Messages in quarantine, or those that were until this request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// What was done with them.
+    pub action: QuarantineAction,
+    /// In the order of acceptance.
+    pub messages: Vec<QuarantinedMessage>,
+}
+
+/// A message in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantinedMessage {
+    pub id: String,
+    pub account: Arc<str>,
+    /// The operator whose session died last.
+    pub operator: Arc<str>,
+    /// Masked.
+    pub destination: String,
+    /// Sessions that died in a row while it was in flight.
+    pub attempts: u8,
+    pub since: u64,
+    /// When its owner is told that it has expired.
+    pub expires_at: Option<u64>,
+    pub reason: String,
+}
+
 /// A message, pending or finished not too long ago.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
@@ -315,6 +383,13 @@ pub enum Place {
     Operator,
     /// Taken by the operator; its receipt is awaited.
     Receipt,
+    /// It brings sessions down, the last time that of `operator`.
+    Quarantine {
+        operator: Arc<str>,
+        since: u64,
+        attempts: u8,
+        reason: String,
+    },
     /// No operator of the configuration may carry it: it waits for a reload.
     Unrouted,
     /// In a queue too long to be searched, or on its way.

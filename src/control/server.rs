@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::protocol::{Answer, MAX_REQUEST, Refusal, Reply, Request};
-use super::{Action, access, gather};
+use super::{Action, access, gather, quarantine};
 use crate::gateway::Gateway;
 use crate::operator::pool::Pool;
 
@@ -238,7 +238,7 @@ impl Connection {
             tracing::warn!(?request, peer = ?self.peer, "control request refused: not root and not our user");
             return self::line(&Refusal::new("only root and the gateway's own user may do this"));
         }
-        if matches!(request, Request::Reload | Request::Drain) {
+        if request.acts() {
             tracing::info!(?request, peer = ?self.peer, "control request");
         } else {
             tracing::debug!(?request, peer = ?self.peer, "control request");
@@ -268,6 +268,7 @@ impl Context {
             Request::Operators => Reply::Operators { operators: gather::operators(gateway, pool) },
             Request::Routes => Reply::Routes(gather::routes(gateway)),
             Request::Receipts => gather::receipts(gateway).await?,
+            Request::Quarantine { action, id } => Reply::Quarantine(quarantine::act(gateway, action, id.as_deref()).await?),
             Request::Message { id } => Reply::Message(Box::new(gather::message(gateway, &id).await?)),
             Request::Version => Reply::Version(gather::version(gateway)),
             Request::Drain => {

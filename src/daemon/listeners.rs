@@ -20,6 +20,8 @@ type Place = (Arc<str>, SocketAddr);
 pub(super) struct Listeners {
     shared: Shared,
     running: HashMap<Place, Running>,
+    /// Tasks that a reload told to stop and whose sessions may still be unbinding.
+    retired: Vec<JoinHandle<()>>,
     /// Bound and not yet started.
     bound: HashMap<Place, TcpListener>,
     /// From systemd, by FileDescriptorName.
@@ -34,7 +36,8 @@ struct Running {
 
 impl Listeners {
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Listeners { shared: Shared::new(gateway), running: HashMap::new(), bound: HashMap::new(), handed_over: handed_over() }
+        let (running, bound) = (HashMap::new(), HashMap::new());
+        Listeners { shared: Shared::new(gateway), running, retired: Vec::new(), bound, handed_over: handed_over() }
     }
 
     /// Opens the sockets the configuration adds, so that a reload that cannot have them is refused whole.
@@ -69,14 +72,12 @@ impl Listeners {
     /// Starts the new listeners and stops those that are gone; returns where all of them listen.
     pub async fn apply(&mut self, config: &Config) -> Vec<Place> {
         let wanted: Vec<Place> = config.listeners.iter().map(|l| (l.name.clone(), l.address)).collect();
-        self.running.retain(|place, running| {
-            let keep = wanted.contains(place);
-            if !keep {
-                // Its sessions are unbound in order; its task ends by itself.
-                let _ = running.stop.send(true);
-            }
-            keep
-        });
+        self.retired.retain(|task| !task.is_finished());
+        for (_, gone) in self.running.extract_if(|place, _| !wanted.contains(place)) {
+            // Its sessions are unbound in order and its task ends by itself; a stop of the gateway waits for it.
+            let _ = gone.stop.send(true);
+            self.retired.push(gone.task);
+        }
         for (place, socket) in self.bound.drain() {
             let address = socket.local_addr().unwrap_or(place.1);
             tracing::info!(listener = %place.0, %address, "listening");
@@ -92,9 +93,9 @@ impl Listeners {
         for running in self.running.values() {
             let _ = running.stop.send(true);
         }
-        for running in self.running.into_values() {
+        for task in self.running.into_values().map(|running| running.task).chain(self.retired) {
             // A listener that panicked has nothing left to close.
-            let _ = running.task.await;
+            let _ = task.await;
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::{Settings, lock, monotonic};
 use crate::message::{AccountKey, Mail, Timestamp};
 use crate::metrics::{AccountMetrics, Metrics};
-use crate::queue::{Item, Pulled, Queue};
+use crate::queue::{Item, Pulled, Queue, Suspicion};
 use crate::rate::Rate;
 
 /// Outlives reloads; what the configuration says of the account is in [`super::AccountSettings`].
@@ -122,6 +122,7 @@ fn mail_item(account: AccountKey, mail: Arc<Mail>, now: Timestamp) -> Item<Mail>
         account,
         priority: 0,
         attempts: 0,
+        suspicion: Suspicion::default(),
         done: 0,
         queued_at: now,
         expires_at: mail.expires_at,

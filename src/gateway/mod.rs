@@ -3,6 +3,7 @@
 //! Nothing here decides about a message: it is where the stages find each other.
 
 mod account;
+mod blame;
 mod grown;
 mod message_id;
 mod operators;
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 
 pub use account::{AccountState, Seat};
 pub use message_id::{message_id_octets, message_id_text, parse_message_id};
-pub use operators::{OperatorState, SenderUp};
+pub use operators::{OperatorState, Probe, SenderUp};
 pub use references::References;
 pub use settings::{AccountSettings, ListenerTls, OperatorSettings, Settings};
 pub(crate) use settings::{strictness, timers};

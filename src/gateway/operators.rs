@@ -1,15 +1,16 @@
 //! An operator as the running process knows it: its queue, its rate, which of its binds are up.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
+use super::blame::Accused;
 use super::{Settings, lock, monotonic};
-use crate::message::{Job, OperatorKey, Timestamp};
+use crate::message::{Job, MessageId, OperatorKey, Timestamp};
 use crate::metrics::{Metrics, OperatorMetrics};
-use crate::queue::{Item, Pulled, Queue};
+use crate::queue::{Blame, Item, Pulled, Queue};
 use crate::rate::Rate;
 
 /// Outlives reloads; what the configuration says of the operator is in [`super::OperatorSettings`].
@@ -24,6 +25,9 @@ pub struct OperatorState {
     senders: AtomicUsize,
     queue: Mutex<Queue<Job>>,
     ready: Notify,
+    accused: Accused,
+    /// A bind sends suspects alone.
+    probing: AtomicBool,
 }
 
 impl OperatorState {
@@ -36,6 +40,8 @@ impl OperatorState {
             senders: AtomicUsize::new(0),
             queue: Mutex::new(Queue::new(settings.config.limits.hot_messages / operators)),
             ready: Notify::new(),
+            accused: Accused::nobody(),
+            probing: AtomicBool::new(false),
             name,
         }
     }
@@ -104,6 +110,31 @@ impl OperatorState {
         self.ready.notified().await;
     }
 
+    /// A session has died with nothing but this message in flight, or of the answer to it.
+    pub fn accuse(&self, id: MessageId) -> Blame {
+        self.accused.accuse(id)
+    }
+
+    /// Has a session died with a single message in flight, and nothing been answered since?
+    pub fn is_in_doubt(&self) -> bool {
+        self.accused.is_any()
+    }
+
+    /// The operator has answered messages.
+    pub fn answers(&self) {
+        self.accused.acquit();
+    }
+
+    /// Makes the caller the one that sends suspects; `None` while another bind is.
+    pub fn probe(self: &Arc<Self>) -> Option<Probe> {
+        (!self.probing.swap(true, Ordering::Relaxed)).then(|| Probe(self.clone()))
+    }
+
+    /// Is there a bind that sends suspects?
+    pub fn is_probing(&self) -> bool {
+        self.probing.load(Ordering::Relaxed)
+    }
+
     /// Wakes a bind that may send.
     pub fn wake(&self) {
         self.ready.notify_one();
@@ -123,5 +154,18 @@ pub struct SenderUp(Arc<OperatorState>);
 impl Drop for SenderUp {
     fn drop(&mut self) {
         self.0.senders.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The task of sending suspects, each alone: one bind at a time has it, the others go on. Dropped when that bind has found none left,
+/// or goes down.
+#[derive(Debug)]
+pub struct Probe(Arc<OperatorState>);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        self.0.probing.store(false, Ordering::Relaxed);
+        // Another bind may have to take over, or at least to wait for the next suspect's time.
+        self.0.wake();
     }
 }

@@ -11,7 +11,7 @@ use arc_swap::Guard;
 use super::{AccountState, Gateway, OperatorState, Settings, lock};
 use crate::ledger::{Effect, Note, Waiting};
 use crate::message::{AccountKey, Job, Mail, OperatorKey, Timestamp};
-use crate::queue::Item;
+use crate::queue::{Item, Suspicion};
 
 /// A group's consequences on their way; [`Release::finish`] lets them arrive.
 pub(super) struct Release<'a> {
@@ -136,6 +136,13 @@ impl<'a> Release<'a> {
             | Note::ReceiptUnmatched { operator }
             | Note::ReceiptMissing { operator: Some(operator) }
             | Note::NoOperatorId { operator } => self.oddity(operator, note),
+            Note::Quarantined { operator } => {
+                let metrics = &self.operator(operator).owner.metrics;
+                metrics.quarantined.increment(1);
+                metrics.quarantine.increment(1.0);
+            }
+            Note::InQuarantine { operator } => self.operator(operator).owner.metrics.quarantine.increment(1.0),
+            Note::LeftQuarantine { operator } => self.operator(operator).owner.metrics.quarantine.decrement(1.0),
             Note::MoReceived => self.gateway.inbound_metrics.received.increment(1),
             Note::MoUnroutable => self.gateway.inbound_metrics.unroutable.increment(1),
             Note::MoIncomplete => self.gateway.inbound_metrics.incomplete.increment(1),
@@ -173,6 +180,7 @@ fn item(waiting: &Waiting, now: Timestamp) -> (Item<Job>, Timestamp) {
         account: waiting.account,
         priority: message.priority,
         attempts: 0,
+        suspicion: Suspicion::default(),
         done: waiting.done,
         queued_at: now,
         expires_at: message.expires_at,

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::failed::Failure;
 use super::{Ack, Batch, Commit, Gate, Host, Lookup, Question, SpoolLog, Unwritten};
-use crate::ledger::{Effect, Event, Ledger, MessageStatus, Status, Turn, UnmatchedReceipt};
+use crate::ledger::{Effect, Event, Ledger, MessageStatus, Quarantined, Status, Turn, UnmatchedReceipt};
 use crate::message::{Job, Mail, MessageId};
 use crate::spool::{Disk, Room, Spool, Survivors};
 
@@ -54,6 +54,7 @@ pub(super) struct Accepted {
 
 impl<D: Disk, H: Host> Group<D, H> {
     pub fn new(spool: Spool<D>, ledger: Ledger, host: Arc<H>, gate: Arc<Gate>) -> Self {
+        gate.keeps(ledger.live());
         Group {
             spool,
             ledger,
@@ -173,7 +174,11 @@ impl<D: Disk, H: Host> Group<D, H> {
             return Err("a record could not be appended".to_owned());
         }
         let started = Instant::now();
-        let bytes = self.spool.commit().map_err(|error| error.to_string())?;
+        self.gate.commit_began(started);
+        let committed = self.spool.commit();
+        self.gate.commit_ended();
+        let bytes = committed.map_err(|error| error.to_string())?;
+        self.gate.keeps(self.ledger.live());
         if bytes > 0 {
             let (stats, pending) = (self.spool.stats(), self.ledger.pending_messages());
             self.host.committed(Commit { took: started.elapsed(), bytes, events: self.events, stats, pending });
@@ -239,6 +244,9 @@ impl<L: crate::ledger::Log, R: crate::ledger::Rules> Lookup for Answering<'_, L,
     }
     fn parked(&self) -> usize {
         self.ledger.parked()
+    }
+    fn quarantined(&self) -> Vec<Quarantined> {
+        self.ledger.quarantined().collect()
     }
     fn read_failed(&mut self) -> bool {
         self.log.read_failed()

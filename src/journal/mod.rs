@@ -16,15 +16,15 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Rules, Status, UnmatchedReceipt};
+use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Quarantined, Rules, Status, UnmatchedReceipt};
 use crate::message::{Job, Mail, MessageId, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
 use group::Group;
@@ -35,6 +35,12 @@ const QUEUE: usize = 4_096;
 
 /// Events taken into one group at most: bounds the time until the first of them is answered.
 const GROUP_EVENTS: usize = 16_384;
+
+/// Events handed over in one turn by those who can wait: bounds what others wait for them.
+const TURN_EVENTS: usize = 500;
+
+/// How long the next turn waits for the one before.
+const TURN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How often the thread looks up when nothing comes: expiries, compaction, spare segments.
 const IDLE: Duration = Duration::from_millis(200);
@@ -92,6 +98,7 @@ pub trait Lookup {
     fn mail(&mut self, id: MessageId) -> Option<Arc<Mail>>;
     fn unmatched(&self) -> Vec<UnmatchedReceipt>;
     fn parked(&self) -> usize;
+    fn quarantined(&self) -> Vec<Quarantined>;
     /// Did a look-up since the last call find nothing only because the disk could not be read just now?
     fn read_failed(&mut self) -> bool;
 }
@@ -105,13 +112,30 @@ enum Command {
 }
 
 /// Can submissions be taken now? Read by every session before it accepts; written by the journal thread.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gate {
     full: AtomicBool,
     failed: AtomicBool,
+    /// Everything the ledger keeps.
+    live: AtomicU64,
+    opened: Instant,
+    /// When the commit under way began, in microseconds since `opened`; [`NO_COMMIT`] between commits.
+    committing: AtomicU64,
 }
 
+const NO_COMMIT: u64 = u64::MAX;
+
 impl Gate {
+    fn new(now: Instant) -> Self {
+        Gate {
+            full: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            live: AtomicU64::new(0),
+            opened: now,
+            committing: AtomicU64::new(NO_COMMIT),
+        }
+    }
+
     /// The spool has reached its size or the disk its reserve: ESME_RMSGQFUL.
     pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
@@ -120,6 +144,32 @@ impl Gate {
     /// The disk does not take writes: ESME_RSYSERR.
     pub fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Messages, mailbox items, parked receipts and MO parts, as of the newest commit.
+    pub fn live(&self) -> u64 {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    /// How long the commit under way has taken so far; zero between commits.
+    pub fn commit_age(&self, now: Instant) -> Duration {
+        match self.committing.load(Ordering::Relaxed) {
+            NO_COMMIT => Duration::ZERO,
+            began => now.saturating_duration_since(self.opened + Duration::from_micros(began)),
+        }
+    }
+
+    fn commit_began(&self, now: Instant) {
+        let began = now.saturating_duration_since(self.opened).as_micros();
+        self.committing.store(u64::try_from(began).unwrap_or(NO_COMMIT), Ordering::Relaxed);
+    }
+
+    fn commit_ended(&self) {
+        self.committing.store(NO_COMMIT, Ordering::Relaxed);
+    }
+
+    fn keeps(&self, live: usize) {
+        self.live.store(live as u64, Ordering::Relaxed);
     }
 }
 
@@ -149,7 +199,8 @@ impl Journal {
         H: Host,
     {
         let (commands, inbox) = crossbeam_channel::bounded(QUEUE);
-        let journal = Journal { commands, room: Arc::default(), gate: Arc::default() };
+        let gate = Arc::new(Gate::new(Instant::now()));
+        let journal = Journal { commands, room: Arc::default(), gate };
         let keeper = Keeper { group: Group::new(spool, ledger, host, journal.gate.clone()), inbox, room: journal.room.clone() };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run())?;
         Ok((journal, thread))
@@ -177,6 +228,19 @@ impl Journal {
                 Err(TrySendError::Full(refused)) => command = refused,
             }
             room.await;
+        }
+    }
+
+    /// Hands over what need not be soon, some at a time, each part when the one before is durable: what others hand over meanwhile
+    /// comes between. Gives up waiting, but nothing it has handed over, when the disk takes too long; the rest is handed over then.
+    pub async fn submit_in_turns(&self, events: Vec<Event>) {
+        let mut events = events.into_iter().peekable();
+        while events.peek().is_some() {
+            let (reply, mut answer) = mpsc::channel(1);
+            let turn = events.by_ref().take(TURN_EVENTS).collect();
+            self.submit_when_possible(Batch { events: turn, reply: Some((reply, 0)) }).await;
+            // A thread that has ended takes the rest as well, and answers nothing.
+            let _ = tokio::time::timeout(TURN_PATIENCE, answer.recv()).await;
         }
     }
 

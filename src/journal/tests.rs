@@ -90,7 +90,7 @@ impl World {
         let disk = SimDisk::new();
         let host = host();
         let (spool, ledger) = opened(&disk);
-        let gate = Arc::<Gate>::default();
+        let gate = Arc::new(Gate::new(Instant::now()));
         let (reply, acks) = mpsc::channel(16);
         let group = Group::new(spool, ledger, host.clone(), gate.clone());
         World { disk, host, gate, group, reply, acks }
@@ -408,4 +408,25 @@ async fn a_full_channel_gives_the_batch_back_and_those_who_wait_get_their_turn()
 /// Everything in the batch with this number is durable and well.
 fn assert_well(ack: Option<Ack>, ticket: u64) {
     assert_eq!(ack.map(|ack| (ack.ticket, ack.statuses)), Some((ticket, vec![])));
+}
+
+#[test]
+fn the_gate_tells_how_long_a_commit_has_taken_and_nothing_between_commits() {
+    let start = Instant::now();
+    let after = |milliseconds| start + Duration::from_millis(milliseconds);
+    let gate = Gate::new(start);
+    assert_eq!(gate.commit_age(after(10)), Duration::ZERO);
+    gate.commit_began(after(10));
+    assert_eq!(gate.commit_age(after(1_510)), Duration::from_millis(1_500));
+    gate.commit_ended();
+    assert_eq!(gate.commit_age(after(2_000)), Duration::ZERO);
+}
+
+#[test]
+fn the_gate_tells_how_much_is_kept() {
+    let mut world = World::new();
+    world.take(1, vec![accept(1), accept(2), accept(3)]);
+    assert_eq!(world.gate.live(), 0, "nothing is kept before the disk has it");
+    world.group.commit();
+    assert_eq!(world.gate.live(), 3);
 }

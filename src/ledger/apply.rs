@@ -42,6 +42,11 @@ impl Ledger {
                 self.mail_done(id, how, t);
                 OK
             }
+            Event::Quarantine { job, case } => {
+                self.quarantine(&job, case, t);
+                OK
+            }
+            Event::Release { id, how } => self.release(id, how, t),
         }
     }
 
@@ -81,6 +86,10 @@ impl Ledger {
                 first = true;
                 settled = pending.is_settled();
             }
+        }
+        if !self.quarantine.is_empty() && self.index.message_mut(job.id).is_some_and(|pending| !pending.is_to_be_sent()) {
+            // An answer that came late.
+            self.leave_quarantine(job.id, t);
         }
         if settled {
             return self.finish(job.id, State::Accepted, t);
@@ -250,6 +259,7 @@ impl Ledger {
         let job = self.index.take_hot(id);
         let Some(item) = self.index.remove(id) else { return };
         t.log.release(item.location);
+        self.leave_quarantine(id, t);
         let What::Message(pending) = item.what else { return };
         t.effects.push(Effect::Finished { account: pending.account });
         for (part, sent) in (0u8..).zip(pending.parts.iter()) {
@@ -278,6 +288,7 @@ impl Ledger {
     /// What time alone brings: parked receipts that found nothing, receipts that never came, MO parts that never came.
     pub fn tick(&mut self, t: &mut Turn<'_, impl Log, impl Rules>) {
         self.expire_receipts(t);
+        self.expire_quarantine(t);
         self.expire_mo(t);
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::quarantine::Case;
 use crate::message::{AccountKey, Address, Job, Mail, MessageId, Mo, OperatorKey, Timestamp};
 use crate::receipt::{Receipt, State};
 
@@ -25,6 +26,19 @@ pub enum Event {
     Mo(Box<Mo>),
     /// A mailbox item has left the mailbox.
     MailDone { id: MessageId, how: MailEnd },
+    /// A message that was in flight brings sessions down: it is kept, but not sent again.
+    Quarantine { job: Arc<Job>, case: Case },
+    /// Somebody has decided about a quarantined message.
+    Release { id: MessageId, how: Release },
+}
+
+/// What becomes of a quarantined message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// It is queued again, as if it had never been tried.
+    Queue,
+    /// It ends as undeliverable, and its owner is told.
+    Drop,
 }
 
 /// A receipt as an operator delivered it.
@@ -152,6 +166,18 @@ pub enum Note {
     /// An operator gave no receipt within the time allowed.
     ReceiptMissing {
         operator: Option<OperatorKey>,
+    },
+    /// A message was put in quarantine.
+    Quarantined {
+        operator: OperatorKey,
+    },
+    /// A message read back at start is in quarantine.
+    InQuarantine {
+        operator: OperatorKey,
+    },
+    /// A message is not in quarantine any more.
+    LeftQuarantine {
+        operator: OperatorKey,
     },
     MoReceived,
     /// An MO message was put in the mailbox.

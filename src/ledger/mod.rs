@@ -18,6 +18,7 @@ mod known;
 mod mo;
 mod parking;
 mod part;
+mod quarantine;
 mod receipt_mail;
 mod receipts;
 mod restore;
@@ -34,7 +35,10 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use codec::{Unreadable, put_message};
-pub use event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Received, Status, Waiting, all_parts};
+pub use event::{
+    Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Received, Release, Status, Waiting, all_parts,
+};
+pub use quarantine::{Case, Quarantined};
 pub use restore::Restored;
 use status::History;
 pub use status::{MessageStatus, PartStatus, UnmatchedReceipt};
@@ -48,6 +52,7 @@ use index::{Index, Pending, What};
 use known::KnownNames;
 use mo::Reassembly;
 use parking::Parking;
+use quarantine::Quarantine;
 
 /// Kinds of spool records. "Full" ones say everything about a thing; the others are changes to it.
 pub mod kind {
@@ -67,6 +72,8 @@ pub mod kind {
     pub const PARKED: u8 = 7;
     /// Full: one part of an MO message.
     pub const MO_PART: u8 = 8;
+    /// Full: as `CARRIED`, of a message in quarantine. A later full record of the message without that has released it.
+    pub const QUARANTINED: u8 = 9;
 }
 
 /// Where records go: the spool, or a test's memory.
@@ -156,6 +163,7 @@ pub struct Ledger {
     index: Index,
     correlation: Correlation,
     parking: Parking,
+    quarantine: Quarantine,
     /// Receipts found parked at start: a torn write may have left out that they had found their owner.
     recheck: Vec<MessageId>,
     /// Messages with parts that wait for a receipt, by the second the first of them was sent.
@@ -183,6 +191,7 @@ impl Ledger {
             index: Index::new(hot),
             correlation: Correlation::new(history),
             parking: Parking::default(),
+            quarantine: Quarantine::new(),
             recheck: Vec::new(),
             awaiting: Awaiting::default(),
             reassembly: Reassembly::default(),

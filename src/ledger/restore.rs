@@ -11,6 +11,7 @@ use super::event::{Effect, Waiting};
 use super::index::{Item, Pending, What};
 use super::known::KnownNames;
 use super::part::{Part, PartState, Parts};
+use super::quarantine::{Case, put_whole};
 use super::{Ledger, Log, Rules, Turn, kind};
 use crate::message::{AccountKey, Address, Message, MessageId, Timestamp};
 use crate::receipt::text::ReceiptDate;
@@ -37,16 +38,22 @@ impl Ledger {
         match kind {
             kind::MESSAGE => {
                 let message = codec::message(&mut r)?;
-                self.restore_message(id, location, &message, Parts::None);
+                self.restore_message(id, location, &message, Parts::None, None);
             }
             kind::CARRIED => {
                 let message = codec::message(&mut r)?;
                 let parts = parts(&mut r, &self.operators)?;
-                self.restore_message(id, location, &message, parts);
+                self.restore_message(id, location, &message, parts, None);
+            }
+            kind::QUARANTINED => {
+                let message = codec::message(&mut r)?;
+                let parts = parts(&mut r, &self.operators)?;
+                let case = Case::read(&mut r, &self.operators)?;
+                self.restore_message(id, location, &message, parts, Some(case));
             }
             kind::SENT => self.restore_sent(id, &mut r)?,
             kind::PART_FINAL => self.restore_part_final(id, &PartFinal::read(&mut r)?),
-            kind::DONE => drop(self.index.remove(id)),
+            kind::DONE => self.restore_end(id),
             kind::MAIL => self.restore_mail(id, location, &mut r)?,
             kind::PARKED => {
                 let parked = parked(&mut r, &self.operators)?;
@@ -61,9 +68,19 @@ impl Ledger {
         Ok(())
     }
 
-    fn restore_message(&mut self, id: MessageId, location: Location, message: &Message, parts: Parts) {
+    fn restore_message(&mut self, id: MessageId, location: Location, message: &Message, parts: Parts, case: Option<Case>) {
         let account = AccountKey(self.accounts.intern(&message.account));
         self.index.insert(id, Item { location, what: What::Message(Pending::new(account, message, parts)) });
+        // The newest record says whether it is in quarantine.
+        match case {
+            Some(case) => self.quarantine.insert(id, account, message, case),
+            None => drop(self.quarantine.remove(id)),
+        }
+    }
+
+    fn restore_end(&mut self, id: MessageId) {
+        self.index.remove(id);
+        self.quarantine.remove(id);
     }
 
     /// All of it is read before any of it counts: a record that cannot be read closes nothing.
@@ -72,7 +89,7 @@ impl Ledger {
         let part_closed = part_closed(r)?;
         let mail = codec::mail(id, r)?;
         for finished in closed {
-            self.index.remove(finished);
+            self.restore_end(finished);
         }
         if let Some((message, change)) = part_closed {
             self.restore_part_final(message, &change);
@@ -149,6 +166,9 @@ impl Ledger {
         // Before its record is read: a damaged one counts as pending like any other.
         t.effects.push(Effect::Restored { account });
         self.resume_parts(id, t.rules);
+        if self.resume_quarantined(id, t) {
+            return;
+        }
         if waiting && let Some(job) = self.job(id, t.log, t.rules) {
             t.effects.push(Effect::Queue(Waiting { id, account, bound_to, done, job }));
         }
@@ -165,9 +185,8 @@ impl Ledger {
         let kind = match &item.what {
             What::Message(pending) => {
                 let Ok(message) = codec::message(&mut Reader(Bytes::copy_from_slice(payload))) else { return };
-                codec::put_message(&mut self.scratch, &message);
-                put_parts(&mut self.scratch, &pending.parts, &mut self.operators);
-                kind::CARRIED
+                let case = self.quarantine.case(id);
+                put_whole(&mut self.scratch, &message, &pending.parts, case, &mut self.operators)
             }
             What::Mail { .. } | What::Parked(_) | What::MoPart(_) => {
                 self.scratch.put_slice(payload);
@@ -219,9 +238,8 @@ impl Ledger {
     fn put_from_memory(&mut self, id: MessageId) -> Option<u8> {
         match &self.index.get(id)?.what {
             What::Message(Pending { parts, .. }) => {
-                codec::put_message(&mut self.scratch, &self.index.hot(id)?.message);
-                put_parts(&mut self.scratch, parts, &mut self.operators);
-                Some(kind::CARRIED)
+                let message = &self.index.hot(id)?.message;
+                Some(put_whole(&mut self.scratch, message, parts, self.quarantine.case(id), &mut self.operators))
             }
             What::Parked(parked) => {
                 put_parked(&mut self.scratch, parked, self.operators.name(Some(parked.operator)));
@@ -273,7 +291,7 @@ pub(super) fn skip_mail_header(r: &mut Reader) -> Result<(), Unreadable> {
     Ok(())
 }
 
-fn put_parts(out: &mut Vec<u8>, parts: &[Part], operators: &mut KnownNames) {
+pub(super) fn put_parts(out: &mut Vec<u8>, parts: &[Part], operators: &mut KnownNames) {
     out.put_u8(u8::try_from(parts.len()).unwrap_or(u8::MAX));
     for part in parts {
         match part.state {

@@ -10,6 +10,7 @@ use super::by_id::ById;
 use super::event::Received;
 use super::index::{Pending, What};
 use super::part::{Part, PartState, Parts};
+use super::quarantine::Case;
 use super::{Ledger, Log};
 use crate::message::{AccountKey, Job, Masked, MessageId, Names, Timestamp};
 use crate::receipt::State;
@@ -30,6 +31,9 @@ pub struct MessageStatus {
     /// Masked destination; absent for finished messages.
     pub destination: Option<String>,
     pub parts: Vec<PartStatus>,
+    /// Why it is in quarantine, if it is.
+    #[serde(skip)]
+    pub quarantine: Option<Case>,
 }
 
 /// One part as its operator knows it.
@@ -119,6 +123,7 @@ impl Finished {
             finished_at: Some(self.finished_at.0),
             destination: accepted.map(|(_, digits)| Masked(digits).to_string()),
             parts: parts(&self.parts, operators),
+            quarantine: None,
         }
     }
 }
@@ -173,6 +178,7 @@ impl Ledger {
             finished_at: None,
             destination: message.map(|m| Masked(&m.destination.digits).to_string()),
             parts: parts(&pending.parts, operators),
+            quarantine: self.quarantine.case(id).copied(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod codecs;
 mod inbound;
+mod quarantine;
 mod receipts;
 mod replay;
 mod sending;

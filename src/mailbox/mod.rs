@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use crate::gateway::{AccountState, Gateway};
-use crate::journal::Batch;
 use crate::ledger::{Event, MailEnd};
 use crate::message::MessageId;
 
@@ -58,6 +57,6 @@ pub async fn look(gateway: &Arc<Gateway>) {
         events.extend(expired.iter().map(|item| Event::MailDone { id: item.id, how: MailEnd::Expired }));
     }
     if let Some(journal) = gateway.journal().filter(|_| !events.is_empty()) {
-        journal.submit_when_possible(Batch { events, reply: None }).await;
+        journal.submit_in_turns(events).await;
     }
 }

@@ -173,6 +173,10 @@ pub struct OperatorMetrics {
     /// By status class of the response, `ok`, `throttle`, `temporary` and so on; `unknown` when none came.
     pub outcomes: Family,
     pub possible_duplicates: Counter,
+    /// Messages in quarantine now.
+    pub quarantine: Gauge,
+    /// Messages ever put there.
+    pub quarantined: Counter,
     pub late_responses: Counter,
     /// By the state reported, such as `EXPIRED`.
     pub parts_failed: Family,
@@ -205,6 +209,8 @@ impl OperatorMetrics {
             sent_seconds: metrics.histogram(&table::SENT_SECONDS, labels),
             outcomes: metrics.family(&table::OUTCOMES, labels),
             possible_duplicates: metrics.counter(&table::POSSIBLE_DUPLICATES, labels),
+            quarantine: metrics.gauge(&table::QUARANTINE_MESSAGES, labels),
+            quarantined: metrics.counter(&table::MESSAGES_QUARANTINED, labels),
             late_responses: metrics.counter(&table::LATE_RESPONSES, labels),
             parts_failed: metrics.family(&table::PARTS_FAILED, labels),
             receipts_received: metrics.family(&table::RECEIPTS_RECEIVED, labels),

@@ -102,6 +102,10 @@ metrics! {
         "Outcomes of submit_sm, by status class of the response; unknown when none came.";
     POSSIBLE_DUPLICATES = Counter, "smppgw_possible_duplicates_total", Count, ["operator"],
         "Parts sent again although the operator may have taken them the first time.";
+    QUARANTINE_MESSAGES = Gauge, "smppgw_quarantine_messages", Count, ["operator"],
+        "Messages in quarantine, because they bring the operator's sessions down: see smppgw ctl quarantine.";
+    MESSAGES_QUARANTINED = Counter, "smppgw_messages_quarantined_total", Count, ["operator"],
+        "Messages put in quarantine because they bring the operator's sessions down.";
     LATE_RESPONSES = Counter, "smppgw_late_responses_total", Count, ["operator"],
         "Responses that came after their request had timed out, or to no request at all.";
     BIND_UP = Gauge, "smppgw_bind_up", Count, ["operator", "bind"], "1 while the bind slot is bound to the operator, else 0.";

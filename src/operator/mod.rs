@@ -5,6 +5,7 @@
 
 mod bind;
 pub mod deliver;
+mod give_way;
 pub mod outcome;
 pub mod pace;
 pub mod pool;

@@ -6,11 +6,12 @@ use std::time::Duration;
 use crate::config::{Backoff, UnknownOutcome};
 use crate::ledger::Failure;
 use crate::message::OperatorKey;
+use crate::queue::{Blame, Suspicion};
 use crate::receipt::State;
 use crate::smpp::CommandStatus;
 use crate::smpp::status::{Class, class_of};
 
-/// Attempts that a vague refusal ("limited") or one that ends the session is given before it counts as permanent.
+/// Attempts that a vague refusal ("limited") is given before it counts as permanent.
 const LIMITED_ATTEMPTS: u16 = 3;
 
 /// What an operator's status means, with the operator's own view of some codes.
@@ -23,8 +24,12 @@ pub fn classify(status: CommandStatus, overrides: &BTreeMap<u32, Class>) -> Clas
 pub enum Setback {
     /// The operator refused it with this status.
     Refused { class: Class, status: u32 },
-    /// The session died, or no response came: the operator may have it.
+    /// No response came: the operator may have it.
     Unknown,
+    /// The session died: the operator may have it, or has died of it.
+    Died(Blame),
+    /// The operator refused it with a status after which the session is of no use (classes session and bind).
+    RefusedSession { blame: Blame, status: u32 },
 }
 
 impl Setback {
@@ -33,6 +38,29 @@ impl Setback {
         use Class::{Bug, Permanent, PermanentDestination};
         matches!(self, Setback::Refused { class: Permanent | PermanentDestination | Bug, .. })
     }
+
+    /// Is it unknown whether the operator has taken the part?
+    pub fn is_unknown(self) -> bool {
+        matches!(self, Setback::Unknown | Setback::Died(_))
+    }
+
+    /// What speaks against the message from now on.
+    pub fn suspicion(self, before: Suspicion) -> Suspicion {
+        match self {
+            Setback::Died(blame) | Setback::RefusedSession { blame, .. } => before.after(blame),
+            Setback::Unknown => before,
+            Setback::Refused { .. } => Suspicion::default(),
+        }
+    }
+}
+
+/// Sessions that must have died with nothing but the message in flight, whatever else speaks against it: once may be chance.
+const ALONE: u8 = 2;
+
+/// Is it beyond doubt that the message brings sessions down? After so many of them in a row, the last of which it was alone in.
+fn is_poison(blame: Blame, s: &Situation<'_>) -> bool {
+    let Suspicion { deaths, alone } = s.suspicion;
+    blame == Blame::Message && deaths >= s.poison_attempts && alone >= s.poison_attempts.min(ALONE)
 }
 
 /// What to do with a message after a setback.
@@ -46,6 +74,10 @@ pub enum Decision {
         delay: Duration,
     },
     Fail(Failure),
+    /// It brings sessions down, with this status or, if 0, without an answer: kept, but not sent again until somebody says so.
+    Quarantine {
+        status: u32,
+    },
 }
 
 /// What the decision depends on.
@@ -57,6 +89,10 @@ pub struct Situation<'a> {
     pub here: OperatorKey,
     /// Attempts before this one that ended with a setback.
     pub attempts: u16,
+    /// What speaks against the message, this setback included.
+    pub suspicion: Suspicion,
+    /// Sessions in a row that a message may bring down before it is quarantined.
+    pub poison_attempts: u8,
     /// An operator has taken a part already: the others must go the same way, or the handset cannot join them.
     pub begun: bool,
     pub retry: Backoff,
@@ -70,23 +106,22 @@ pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
     let failed = |state, status| Decision::Fail(Failure { state, status });
     match setback {
         Setback::Refused { class: Class::Ok | Class::Throttle, .. } => Decision::PutBack,
-        // The session is to blame, unless it is the message that brings it down again and again.
-        Setback::Refused { class: Class::Session | Class::Bind, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => {
-            failed(State::Rejected, status)
-        }
-        Setback::Refused { class: Class::Session | Class::Bind, .. } => {
-            Decision::Retry { place: place(s), delay: backoff(s.retry, s.attempts, s.jitter) }
-        }
+        Setback::RefusedSession { blame, status } if is_poison(blame, s) => Decision::Quarantine { status },
+        Setback::RefusedSession { .. } => Decision::Retry { place: place(s), delay: backoff(s.retry, s.attempts, s.jitter) },
         Setback::Refused { class: Class::Limited, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => {
             failed(State::Rejected, status)
         }
         Setback::Refused { class: Class::Temporary | Class::Limited, .. } => elsewhere_or_later(s),
         Setback::Refused { status, .. } => failed(State::Rejected, status),
-        Setback::Unknown => match s.unknown_outcome {
-            UnknownOutcome::Resend => Decision::Retry { place: place(s), delay: Duration::ZERO },
-            UnknownOutcome::Next => elsewhere_or_later(s),
-            UnknownOutcome::Fail => failed(State::Undeliverable, 0),
-        },
+        Setback::Unknown | Setback::Died(_) if s.unknown_outcome == UnknownOutcome::Fail => failed(State::Undeliverable, 0),
+        Setback::Died(blame) if is_poison(blame, s) => Decision::Quarantine { status: 0 },
+        Setback::Unknown | Setback::Died(_) if s.unknown_outcome == UnknownOutcome::Next => elsewhere_or_later(s),
+        Setback::Unknown | Setback::Died(Blame::Crowd) => Decision::Retry { place: place(s), delay: Duration::ZERO },
+        // The others have their turn before it is tried again: what they are answered shows who is to blame.
+        Setback::Died(_) => {
+            let again = u16::from(s.suspicion.deaths).checked_sub(2);
+            Decision::Retry { place: place(s), delay: again.map_or(Duration::ZERO, |round| backoff(s.retry, round, s.jitter)) }
+        }
     }
 }
 
@@ -126,6 +161,8 @@ mod tests {
             route,
             here: A,
             attempts: 0,
+            suspicion: Suspicion::default(),
+            poison_attempts: 3,
             begun: false,
             retry: Backoff { min: Duration::from_secs(5), max: Duration::from_secs(60) },
             unknown_outcome: UnknownOutcome::Resend,
@@ -171,12 +208,54 @@ mod tests {
         assert!(matches!(decide(refused(Class::Limited), &situation(&[A])), Decision::Retry { .. }));
     }
 
+    /// What is decided after each of these deaths, one after the other, and nothing else in between.
+    fn deaths(attempts: u8, blames: &[Blame], setback: impl Fn(Blame) -> Setback) -> Vec<Decision> {
+        let mut suspicion = Suspicion::default();
+        let decided = blames.iter().map(|blame| {
+            suspicion = setback(*blame).suspicion(suspicion);
+            decide(setback(*blame), &Situation { suspicion, poison_attempts: attempts, ..situation(&[A, B]) })
+        });
+        decided.collect()
+    }
+
     #[test]
-    fn a_message_that_brings_the_session_down_again_and_again_is_given_up() {
-        let s = situation(&[A, B]);
-        assert!(matches!(decide(refused(Class::Session), &s), Decision::Retry { place: 0, .. }));
-        let third = Situation { attempts: 2, ..s };
-        assert!(matches!(decide(refused(Class::Session), &third), Decision::Fail(_)));
+    fn a_message_that_brings_the_session_down_again_and_again_is_quarantined() {
+        use Blame::{Crowd, Message, Operator};
+        let at_death = |attempts, blames: &[Blame]| {
+            let decided = deaths(attempts, blames, Setback::Died);
+            decided.iter().position(|decision| *decision == Decision::Quarantine { status: 0 }).map(|at| at + 1)
+        };
+        for (attempts, blames, expected) in [
+            (3, &[Message; 5][..], Some(3)),
+            (3, &[Crowd, Message, Message], Some(3)),
+            (3, &[Crowd, Crowd, Message, Message], Some(4)),
+            (3, &[Crowd; 9], None),
+            (3, &[Operator; 9], None),
+            (3, &[Crowd, Crowd, Message, Operator, Message], None),
+            (3, &[Message, Message, Operator, Message, Message], Some(5)),
+            (2, &[Message, Message], Some(2)),
+            (1, &[Message], Some(1)),
+            (1, &[Crowd, Message], Some(2)),
+            (5, &[Message; 5], Some(5)),
+        ] {
+            assert_eq!(at_death(attempts, blames), expected, "{attempts} {blames:?}");
+        }
+        let by_status = deaths(3, &[Message; 3], |blame| Setback::RefusedSession { blame, status: 4 });
+        assert_eq!(by_status[2], Decision::Quarantine { status: 4 });
+    }
+
+    #[test]
+    fn what_was_in_flight_among_others_is_sent_again_at_once_and_what_was_alone_later_and_later() {
+        let retry = |seconds| Decision::Retry { place: 0, delay: Duration::from_secs(seconds) };
+        assert_eq!(deaths(9, &[Blame::Crowd; 3], Setback::Died), [retry(0), retry(0), retry(0)]);
+        assert_eq!(deaths(9, &[Blame::Operator; 4], Setback::Died), [retry(0), retry(5), retry(10), retry(20)]);
+    }
+
+    #[test]
+    fn an_answer_clears_a_message_of_all_suspicion() {
+        let suspect = Suspicion { deaths: 2, alone: 1 };
+        assert_eq!(refused(Class::Throttle).suspicion(suspect), Suspicion::default());
+        assert_eq!(Setback::Unknown.suspicion(suspect), suspect, "no answer does not");
     }
 
     #[test]
@@ -186,7 +265,9 @@ mod tests {
         let next = Situation { unknown_outcome: UnknownOutcome::Next, ..s };
         assert_eq!(decide(Setback::Unknown, &next), Decision::Retry { place: 1, delay: Duration::ZERO });
         let fail = Situation { unknown_outcome: UnknownOutcome::Fail, ..s };
-        assert!(matches!(decide(Setback::Unknown, &fail), Decision::Fail(Failure { state: State::Undeliverable, status: 0 })));
+        for setback in [Setback::Unknown, Setback::Died(Blame::Message)] {
+            assert!(matches!(decide(setback, &fail), Decision::Fail(Failure { state: State::Undeliverable, status: 0 })));
+        }
     }
 
     #[test]

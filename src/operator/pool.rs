@@ -4,24 +4,18 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::bind::Slot;
+use super::give_way::GiveWay;
 use crate::config::{Bind, Operator};
 use crate::gateway::{Gateway, OperatorSettings, OperatorState, lock, monotonic};
-use crate::journal::Batch;
-use crate::ledger::{Event, Failure, Waiting};
+use crate::ledger::{Event, Failure};
 use crate::message::{MessageId, OperatorKey};
 use crate::metrics::BindMetrics;
 use crate::receipt::State;
-
-/// How long an operator may be down before what waits for it goes to the next one of each message's route.
-const GIVE_WAY: Duration = Duration::from_secs(5);
-
-/// Messages moved to other operators per look.
-const MOVED_AT_ONCE: usize = 1_000;
 
 /// One connection as the control socket shows it.
 #[derive(Debug)]
@@ -231,12 +225,12 @@ pub(super) fn load(gateway: &Arc<Gateway>, state: &Arc<OperatorState>, ids: Vec<
 /// or so.
 pub struct Housekeeping {
     gateway: Arc<Gateway>,
-    down_for: HashMap<OperatorKey, Duration>,
+    give_way: GiveWay,
 }
 
 impl Housekeeping {
     pub fn new(gateway: Arc<Gateway>) -> Self {
-        Housekeeping { gateway, down_for: HashMap::new() }
+        Housekeeping { give_way: GiveWay::new(gateway.clone()), gateway }
     }
 
     /// One look, `elapsed` after the one before.
@@ -253,53 +247,14 @@ impl Housekeeping {
             }
             state.metrics.queue.set(depth as f64);
             state.metrics.queue_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
-            self.give_way(&state, elapsed);
+            self.give_way.look(&state, elapsed).await;
         }
         let failed = |id, failure| Event::Failed { id, operator: None, parts: None, failure };
         let (expired, damaged) = (State::Expired, State::Undeliverable);
         events.extend(self.gateway.expire_unrouted(now).into_iter().map(|id| failed(id, Failure { state: expired, status: 0 })));
         events.extend(self.gateway.take_lost().into_iter().map(|id| failed(id, Failure { state: damaged, status: 0 })));
         if let Some(journal) = self.gateway.journal().filter(|_| !events.is_empty()) {
-            journal.submit_when_possible(Batch { events, reply: None }).await;
-        }
-    }
-
-    fn give_way(&mut self, state: &Arc<OperatorState>, elapsed: Duration) {
-        let down = self.down_for.entry(state.key).or_default();
-        *down = if state.is_up() { Duration::ZERO } else { *down + elapsed };
-        let removed = self.gateway.settings().operator(state.key).is_none();
-        if (*down < GIVE_WAY && !removed) || state.queue(|queue| queue.is_empty()) {
-            return;
-        }
-        let now = self.gateway.clock.now();
-        let up: HashSet<OperatorKey> = self
-            .gateway
-            .operators()
-            .iter()
-            .filter(|other| other.key != state.key && other.is_up())
-            .map(|other| other.key)
-            .collect();
-        let mut left = MOVED_AT_ONCE;
-        // Only what can go elsewhere is taken out: what cannot keeps its place and is in nobody's way.
-        let items = state.queue(|queue| {
-            queue.take_out(|item| {
-                let job = item.payload.as_ref().filter(|_| left > 0 && item.done == 0);
-                let moves = job.is_some_and(|job| removed || job.route.iter().any(|key| up.contains(key)));
-                left -= usize::from(moves);
-                moves
-            })
-        });
-        for item in items {
-            let Some(job) = &item.payload else { continue };
-            let other = job.route.iter().find(|key| up.contains(*key));
-            match other {
-                Some(key) => self.gateway.operator(*key).push((item, now)),
-                None if removed => {
-                    let (id, account, job) = (item.id, item.account, job.clone());
-                    self.gateway.route_again(Waiting { id, account, bound_to: None, done: 0, job });
-                }
-                None => state.queue(|queue| queue.put_back(item)),
-            }
+            journal.submit_in_turns(events).await;
         }
     }
 }

@@ -18,13 +18,13 @@ use super::pool::BindStatus;
 use super::{deliver, submit};
 use active::{Active, ActiveMessages, Place};
 
-use crate::gateway::{Gateway, OperatorSettings, OperatorState, SenderUp};
+use crate::gateway::{Gateway, OperatorSettings, OperatorState, Probe, SenderUp, message_id_text};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{self, OperatorId};
 use crate::link::{self, Link};
-use crate::message::Job;
+use crate::message::{Job, Masked};
 use crate::metrics::BindMetrics;
-use crate::queue::Item;
+use crate::queue::{Blame, Item};
 use crate::smpp::status::Class;
 use crate::smpp::view::MessageResponseView;
 use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame, Ticket};
@@ -66,6 +66,10 @@ pub(super) struct Traffic<'a> {
     /// Present while messages may be sent on this bind.
     sending: Option<SenderUp>,
     active: ActiveMessages,
+    /// Held while this bind sends suspects, each alone.
+    probe: Option<Probe>,
+    /// The operator has answered something since this was last looked at.
+    answers: bool,
     /// Messages whose parts did not all fit in the window yet.
     unfinished: VecDeque<Place>,
     pace: Pace,
@@ -97,6 +101,8 @@ impl<'a> Traffic<'a> {
             link,
             sending,
             active: ActiveMessages::default(),
+            probe: None,
+            answers: false,
             unfinished: VecDeque::new(),
             pace: Pace::new(link::now()),
             scratch: submit::Scratch::default(),
@@ -119,6 +125,7 @@ impl<'a> Traffic<'a> {
     pub async fn run(mut self, stop: &mut watch::Receiver<bool>) -> &'static str {
         loop {
             self.handle_events();
+            self.note_answers();
             self.submit_batch();
             if self.closed.is_some() && self.open_batches.is_empty() && self.events.is_empty() {
                 break;
@@ -140,7 +147,7 @@ impl<'a> Traffic<'a> {
 
     /// Waits for the socket, the journal, the queue or the clock.
     async fn wait(&mut self, stop: &mut watch::Receiver<bool>) {
-        let can_send = self.room() > 0 && self.limited_until.is_none();
+        let can_send = self.room() > 0 && self.limited_until.is_none() && self.probe.is_none();
         // New work wakes a bind that can send; a limit that ends and a delayed message whose time comes have to be waited for.
         let wake_at = self.limited_until.or_else(|| self.next_delayed().filter(|_| can_send));
         let stopping = *stop.borrow();
@@ -232,11 +239,30 @@ impl<'a> Traffic<'a> {
         self.closed = Some(reason);
         self.sending = None;
         self.context.metrics.up.set(0.0);
+        self.note_answers();
+        let setback = if is_death(reason) { Setback::Died(self.blame()) } else { Setback::Unknown };
         for token in unanswered {
-            self.setback(token, Setback::Unknown);
+            self.setback(token, setback);
         }
         self.return_unsent();
+        self.probe = None;
         // Requests of the peer that wait for the journal cannot be answered any more; the operator sends them again.
+    }
+
+    /// An operator that answers is not to blame for what happened before. Noted once per turn, not per message.
+    fn note_answers(&mut self) {
+        if std::mem::take(&mut self.answers) {
+            self.context.state.answers();
+        }
+    }
+
+    /// Who is to blame for the death of the session now.
+    fn blame(&mut self) -> Blame {
+        let mut in_flight = self.active.iter_mut().filter(|active| active.open > 0);
+        match (in_flight.next(), in_flight.next()) {
+            (Some(active), None) => self.context.state.accuse(active.item.id),
+            _ => Blame::Crowd,
+        }
     }
 
     // What we sent.
@@ -255,11 +281,22 @@ impl<'a> Traffic<'a> {
                 self.setback(token, Setback::Refused { class, status: status.into() });
             }
             Class::Session | Class::Bind => {
-                self.setback(token, Setback::Refused { class, status: status.into() });
-                self.link.session.close();
+                self.refused_session(token, status);
+                return;
             }
             _ => self.setback(token, Setback::Refused { class, status: status.into() }),
         }
+        self.answers = true;
+    }
+
+    /// The session is of no use after this answer. Which message it is about is certain, but whether it is the message's fault is not.
+    fn refused_session(&mut self, token: Token, status: CommandStatus) {
+        self.note_answers();
+        if let Some(active) = self.active.get_mut(token.message) {
+            let blame = self.context.state.accuse(active.item.id);
+            self.setback(token, Setback::RefusedSession { blame, status: status.into() });
+        }
+        self.link.session.close();
     }
 
     fn part_sent(&mut self, token: Token, operator_id: OperatorId) {
@@ -321,7 +358,7 @@ impl<'a> Traffic<'a> {
         active.next = active.total;
         active.setback = Some(match (active.setback, setback) {
             (Some(worse), _) if worse.is_permanent() => worse,
-            (Some(Setback::Unknown), Setback::Refused { class: Class::Throttle, .. }) => Setback::Unknown,
+            (Some(open), Setback::Refused { class: Class::Throttle, .. }) if open.is_unknown() => open,
             _ => setback,
         });
         self.settle(token.message);
@@ -338,17 +375,20 @@ impl<'a> Traffic<'a> {
     fn decide(&mut self, mut item: Item<Job>, total: u8, setback: Setback) {
         let config = &self.context.settings.config;
         let Some(job) = item.payload.clone() else { return };
+        item.suspicion = setback.suspicion(item.suspicion);
         let situation = Situation {
             route: &job.route,
             here: self.context.state.key,
             attempts: item.attempts,
+            suspicion: item.suspicion,
+            poison_attempts: self.context.gateway.settings().config.messages.poison_attempts,
             begun: item.done != 0,
             retry: config.retry,
             unknown_outcome: config.unknown_outcome,
             jitter: rand::rng().random(),
         };
         let decision = decide(setback, &situation);
-        if setback == Setback::Unknown && !matches!(decision, Decision::Fail(_)) {
+        if setback.is_unknown() && matches!(decision, Decision::Retry { .. }) {
             self.context.state.metrics.possible_duplicates.increment(1);
         }
         match decision {
@@ -364,7 +404,21 @@ impl<'a> Traffic<'a> {
                 let operator = Some(self.context.state.key);
                 self.record_outcome(ledger::Event::Failed { id: item.id, operator, parts: Some((open, total)), failure });
             }
+            Decision::Quarantine { status } => self.quarantine(&item, job, status),
         }
+    }
+
+    /// Takes a message out of the way of the others, until somebody has looked at it.
+    fn quarantine(&mut self, item: &Item<Job>, job: Arc<Job>, status: u32) {
+        let Context { gateway, state, .. } = &self.context;
+        let (node, message) = (&gateway.settings().config.node.name, &job.message);
+        let case = ledger::Case { operator: state.key, sessions: item.suspicion.deaths, status, since: gateway.clock.now() };
+        tracing::warn!(
+            id = message_id_text(node, item.id, message.short_id), account = %message.account, operator = %state.name,
+            destination = %Masked(&message.destination.digits), sessions = case.sessions, reason = case.reason(),
+            "a message brings sessions down: quarantined, see smppgw ctl quarantine"
+        );
+        self.record_outcome(ledger::Event::Quarantine { job, case });
     }
 
     /// Messages that have not begun, or not gone on, go back to the queue.
@@ -402,5 +456,17 @@ impl<'a> Traffic<'a> {
             CommandId::AlertNotification => {}
             _ => self.link.session.respond(now, ticket, CommandStatus::EsmeRinvcmdid),
         }
+    }
+}
+
+/// May the session have died of what was in flight? What we end ourselves has not.
+fn is_death(reason: CloseReason) -> bool {
+    match reason {
+        CloseReason::PeerClosed | CloseReason::PeerUnbound | CloseReason::LinkDead | CloseReason::Framing(_) => true,
+        CloseReason::Unbound
+        | CloseReason::Inactivity
+        | CloseReason::UnbindTimeout
+        | CloseReason::SessionInit
+        | CloseReason::Local => false,
     }
 }

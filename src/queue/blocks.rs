@@ -1,6 +1,7 @@
 //! A line of millions: a deque in blocks, so that it grows and shrinks without copying itself, and so that what has expired is found
 //! without looking at everything.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use crate::message::{MessageId, Timestamp};
@@ -102,25 +103,41 @@ impl<T: Entry> Blocks<T> {
         Some(entry)
     }
 
+    /// From an id on, taking them to be in order.
+    pub fn iter_from(&self, from: MessageId) -> impl Iterator<Item = &T> {
+        let at = self.blocks.partition_point(|block| block.entries.back().is_none_or(|last| last.id() < from));
+        self.blocks.range(at..).flat_map(|block| &block.entries).skip_while(move |entry| entry.id() < from)
+    }
+
     /// Takes out what `wanted` names.
     pub fn take_out(&mut self, taken: &mut Vec<T>, wanted: impl FnMut(&T) -> bool) {
-        self.take_from(taken, Timestamp::NEVER, wanted);
+        self.take_from(taken, |_| true, wanted);
+    }
+
+    /// Takes out what `wanted` names among the ids from `from` to `to`, taking them to be in order.
+    pub fn take_between(&mut self, taken: &mut Vec<T>, (from, to): (MessageId, MessageId), mut wanted: impl FnMut(&T) -> bool) {
+        let concerned = |block: &Block<T>| {
+            let ends = block.entries.front().zip(block.entries.back());
+            ends.is_some_and(|(first, last)| first.id() <= to && last.id() >= from)
+        };
+        self.take_from(taken, concerned, |entry| (from..=to).contains(&entry.id()) && wanted(entry));
     }
 
     /// Takes out what has expired, until so many are `taken`.
     pub fn expire(&mut self, now: Timestamp, taken: &mut Vec<T>, most: usize) {
-        let mut left = most.saturating_sub(taken.len());
-        self.take_from(taken, now, |entry| {
-            let take = left > 0 && entry.expires_at() <= now;
-            left -= usize::from(take);
+        let left = Cell::new(most.saturating_sub(taken.len()));
+        let concerned = |block: &Block<T>| left.get() > 0 && block.earliest <= now;
+        self.take_from(taken, concerned, |entry| {
+            let take = left.get() > 0 && entry.expires_at() <= now;
+            left.set(left.get() - usize::from(take));
             take
         });
     }
 
-    /// Looks only at blocks in which something expires until `now`.
-    fn take_from(&mut self, taken: &mut Vec<T>, now: Timestamp, mut wanted: impl FnMut(&T) -> bool) {
+    /// Looks only at blocks that are `concerned`.
+    fn take_from(&mut self, taken: &mut Vec<T>, concerned: impl Fn(&Block<T>) -> bool, mut wanted: impl FnMut(&T) -> bool) {
         let before = taken.len();
-        for block in self.blocks.iter_mut().filter(|block| block.earliest <= now) {
+        for block in self.blocks.iter_mut().filter(|block| concerned(block)) {
             let mut earliest = Timestamp::NEVER;
             block.entries.retain(|entry| {
                 let take = wanted(entry);

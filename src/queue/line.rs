@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::blocks::{Blocks, Entry};
-use super::{Item, LOAD_AT_ONCE, Pulled, QUANTUM};
+use super::{Item, LOAD_AT_ONCE, Pulled, QUANTUM, Suspicion};
 use crate::ledger::PartSet;
 use crate::message::{AccountKey, MessageId, Timestamp};
 
@@ -33,6 +33,8 @@ pub(super) struct Far {
     queued_at: u32,
     attempts: u16,
     priority: u8,
+    /// Sessions that died while it was in flight: fewer than make a suspect.
+    deaths: u8,
 }
 
 impl<P> Entry for Item<P> {
@@ -83,6 +85,7 @@ impl<P> Line<P> {
             queued_at: u32::try_from(item.queued_at.0 / 1000).unwrap_or(u32::MAX),
             attempts: item.attempts,
             priority: item.priority,
+            deaths: item.suspicion.deaths,
         });
     }
 
@@ -175,12 +178,34 @@ impl<P> Line<P> {
         gone.len()
     }
 
-    /// Takes out every message that `wanted` names.
-    pub fn take_out(&mut self, taken: &mut Vec<Item<P>>, wanted: &mut impl FnMut(&Item<P>) -> bool) {
-        self.take_near(taken, wanted);
+    /// The message so many places behind the first one from `from` on.
+    pub fn nth_from(&self, from: MessageId, places: usize) -> Option<MessageId> {
+        let far = self.far.iter_from(from).map(|far| far.id);
+        self.near.iter_from(from).map(|item| item.id).chain(far).nth(places)
+    }
+
+    /// Messages from `from` to `to`, at most so many.
+    pub fn between(&self, (from, to): (MessageId, MessageId), most: usize) -> impl Iterator<Item = Item<P>> {
+        let done = |far: &Far| self.begun.get(&far.id).copied().unwrap_or(0);
+        let far = self.far.iter_from(from).map(move |far| Item { done: done(far), ..far.item(self.account) });
+        let all = self.near.iter_from(from).cloned().chain(far);
+        all.take(most).filter(move |item| (from..=to).contains(&item.id))
+    }
+
+    /// Takes out every message from `from` to `to` that `wanted` names.
+    pub fn take_between(
+        &mut self,
+        taken: &mut Vec<Item<P>>,
+        range: (MessageId, MessageId),
+        wanted: &mut impl FnMut(&Item<P>) -> bool,
+    ) {
+        let before = taken.len();
+        self.near.take_between(taken, range, &mut *wanted);
+        self.cold -= taken[before..].iter().filter(|item| item.payload.is_none()).count();
         let (account, begun) = (self.account, &self.begun);
         let mut far = Vec::new();
-        self.far.take_out(&mut far, |far| wanted(&Item { done: begun.get(&far.id).copied().unwrap_or(0), ..far.item(account) }));
+        let whole = |far: &Far| Item { done: begun.get(&far.id).copied().unwrap_or(0), ..far.item(account) };
+        self.far.take_between(&mut far, range, |far| wanted(&whole(far)));
         taken.extend(far.into_iter().map(|far| self.whole(far)));
     }
 
@@ -220,6 +245,7 @@ impl Far {
             account,
             priority: self.priority,
             attempts: self.attempts,
+            suspicion: Suspicion { deaths: self.deaths, alone: 0 },
             done: 0,
             queued_at: self.queued_at(),
             expires_at: self.expires_at,

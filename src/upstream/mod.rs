@@ -9,4 +9,5 @@ mod query;
 mod session;
 mod slowdown;
 mod source;
+mod throttled;
 mod verify;

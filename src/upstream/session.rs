@@ -13,7 +13,9 @@ use tokio::time::sleep;
 use super::connection::{Bound, Connection};
 use super::deliver::Delivery;
 use super::login::{Gate, Peer};
+use super::throttled::Throttled;
 use crate::accept;
+use crate::accept::admission::{Admission, Level, Pressure};
 use crate::gateway::{AccountSettings, AccountState, Gateway, Settings as GatewaySettings, message_id_octets};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
@@ -46,6 +48,8 @@ pub(super) struct Serving<'a> {
     account: Arc<AccountSettings>,
     state: Arc<AccountState>,
     bound: Bound,
+    admission: Admission,
+    throttled: Throttled,
     events: Vec<LedgerEvent>,
     /// Becomes `events` when that is handed over.
     spare_list: Vec<LedgerEvent>,
@@ -81,6 +85,8 @@ impl<'a> Serving<'a> {
             account,
             receiving: bound.kind.receives(),
             bound,
+            admission: Admission::default(),
+            throttled: Throttled::default(),
             events: Vec::new(),
             spare_list: Vec::new(),
             submitted: Vec::new(),
@@ -123,12 +129,14 @@ impl<'a> Serving<'a> {
         let held_back = !self.events.is_empty() || !self.done_mail.is_empty();
         let due = self.state.mailbox(|mailbox| mailbox.next_due()).filter(|_| can_deliver);
         let due = due.map(|at| self.gateway.clock.instant(at));
+        let throttled = self.throttled.due();
         tokio::select! {
             () = self.link.progress(), if !self.closed => {}
             ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
             answer = self.answers.recv() => if let Some(answer) = answer { answer.send(&mut self.link.session); },
             () = self.state.mail_waiting(), if can_deliver => {}
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
+            () = tokio::time::sleep_until(throttled.unwrap_or_else(Instant::now).into()), if throttled.is_some() => {}
             // The journal had no room for a batch.
             () = sleep(Duration::from_millis(5)), if held_back => {}
             _ = stop.changed(), if !stopping => {}
@@ -136,6 +144,9 @@ impl<'a> Serving<'a> {
         }
         while let Ok(ack) = self.acks.try_recv() {
             self.acknowledged(ack);
+        }
+        if self.throttled.answer(&mut self.link.session, link::now()) {
+            self.link.handle_input();
         }
     }
 
@@ -193,7 +204,10 @@ impl<'a> Serving<'a> {
             CommandId::SubmitSm | CommandId::DataSm => {
                 if let Err(status) = self.submission(frame, now) {
                     self.state.metrics.rejected.increment(name(status), 1);
-                    self.link.session.respond(now, ticket, status);
+                    match status {
+                        CommandStatus::EsmeRthrottled => self.throttled.hold(ticket, now),
+                        _ => self.link.session.respond(now, ticket, status),
+                    }
                 }
             }
             CommandId::QuerySm => super::query::query(frame, self.gateway, &self.account, &self.ask, &mut self.link.session),
@@ -224,15 +238,16 @@ impl<'a> Serving<'a> {
     }
 
     /// Whether anything can be taken from this account now.
-    fn admit(&self, now: Instant) -> Result<(), CommandStatus> {
+    fn admit(&mut self, now: Instant) -> Result<(), CommandStatus> {
         let Some(journal) = self.gateway.journal() else { return Err(CommandStatus::EsmeRsyserr) };
-        if journal.gate().has_failed() {
-            return Err(CommandStatus::EsmeRsyserr);
-        }
-        let pending = self.state.pending() + self.submitted.len() as u64;
-        if journal.gate().is_full() || pending >= self.account.config.queue {
-            return Err(CommandStatus::EsmeRmsgqful);
-        }
+        let (gate, gathered) = (journal.gate(), self.submitted.len() as u64);
+        self.admission.admit(&Pressure {
+            failed: gate.has_failed(),
+            full: gate.is_full(),
+            commit: gate.commit_age(now),
+            account: Level { used: self.state.pending() + gathered, limit: self.account.config.queue },
+            gateway: Level { used: gate.live() + gathered, limit: self.settings.config.limits.pending },
+        })?;
         self.state.rate().take(now).map_err(|_| CommandStatus::EsmeRthrottled)
     }
 

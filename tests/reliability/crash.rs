@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::Daemon;
 use crate::support::traffic::{OPEN_REQUESTS, Traffic};
-use crate::tools::{either_ends, needs, nothing_lost, number, strace, words};
+use crate::tools::{ends_before, needs, nothing_lost, number, strace, words};
 use crate::{Outcome, Scale};
 
 const MESSAGES: u64 = 3_000;
@@ -38,10 +38,7 @@ fn killed_at(call: &str, nth: u64) -> (bool, u64, Duration) {
     let wrapper = strace(call, &format!("signal=KILL:when={nth}"));
     let started = Daemon::start_under(&words(&wrapper), traffic.folder(), &config).ok();
     let load = traffic.load(MESSAGES, &["--rate", "3000"]);
-    let survivor = started.and_then(|mut daemon| {
-        either_ends(daemon.process(), load.pid());
-        (!daemon.has_ended()).then_some(daemon)
-    });
+    let survivor = started.filter(|daemon| !ends_before(daemon.process(), load.pid()));
     let mut killed = survivor.is_none();
     let mut ready = Duration::ZERO;
     let mut start = || {

@@ -83,11 +83,12 @@ pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
 
-/// Waits until one of two processes has ended.
-pub fn either_ends(one: Pid, other: Pid) {
+/// Waits until one of two processes has ended; true when it is the first.
+pub fn ends_before(one: Pid, other: Pid) -> bool {
     let watched = [one, other].map(|pid| pidfd_open(pid, PidfdFlags::empty()).expect("a child is there until it is waited for"));
     let mut ends = [PollFd::new(&watched[0], PollFlags::IN), PollFd::new(&watched[1], PollFlags::IN)];
     while poll(&mut ends, None).is_err() {}
+    !ends[0].revents().is_empty()
 }
 
 /// Does a process end within this time?

@@ -117,6 +117,8 @@ impl Client {
             match self.socket.read(&mut octets) {
                 Ok(0) => return None,
                 Ok(count) => self.input.extend_from_slice(&octets[..count]),
+                // A process that was stopped and goes on.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => return None,
                 Err(error) => panic!("nothing more comes: {error}"),
             }

@@ -24,6 +24,7 @@ pub fn answer(answer: &Answer) -> String {
         Reply::Operators { operators } => self::operators(operators),
         Reply::Routes(reply) => routes(reply),
         Reply::Receipts { unmatched, parked } => receipts(unmatched, *parked, now),
+        Reply::Quarantine(reply) => quarantine(reply, now),
         Reply::Message(reply) => message(reply, now),
         Reply::Reload(reply) => reload(reply),
         Reply::Drain(reply) => drain(reply),
@@ -235,6 +236,30 @@ fn receipts(unmatched: &[crate::ledger::UnmatchedReceipt], parked: usize, now: u
     }
 }
 
+fn quarantine(quarantine: &Quarantine, now: u64) -> String {
+    let messages = &quarantine.messages;
+    let all = count(messages.len());
+    match quarantine.action {
+        QuarantineAction::List if messages.is_empty() => return "no message is in quarantine\n".to_owned(),
+        QuarantineAction::List => {}
+        QuarantineAction::Release => return format!("{all} released: queued again\n"),
+        QuarantineAction::Drop => return format!("{all} dropped: reported as undeliverable\n"),
+    }
+    let row = |message: &QuarantinedMessage| {
+        vec![
+            message.id.clone(),
+            message.account.to_string(),
+            message.operator.to_string(),
+            message.destination.clone(),
+            count(message.attempts),
+            age(now, message.since),
+            message.reason.clone(),
+        ]
+    };
+    let headings = ["MESSAGE", "ACCOUNT", "OPERATOR", "TO", ">TRIES", ">FOR", "REASON"];
+    table(&headings, messages.iter().map(row))
+}
+
 fn message(message: &Message, now: u64) -> String {
     let ago = |at: u64| format!("{}, {} ago", utc(at), age(now, at));
     let expires = |at: u64| match at.checked_sub(now) {
@@ -293,6 +318,9 @@ fn place(place: &Place, now: u64) -> String {
                 text += &format!(", due in {}", span(at.saturating_sub(now)));
             }
             text
+        }
+        Place::Quarantine { operator, since, attempts, reason } => {
+            format!("in quarantine for {} after {attempts} tries, the last at {operator}: {reason}", age(now, *since))
         }
         Place::Operator => "on its way to the operator, no response yet".to_owned(),
         Place::Receipt => "with the operator, no receipt yet".to_owned(),

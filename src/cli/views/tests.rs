@@ -319,3 +319,27 @@ fn a_drain_and_a_version_are_told_in_a_few_words() {
     let text = shown(Reply::Version(version));
     assert!(text.contains("up          3 s since 2023-11-14 22:13:17Z\n"), "{text}");
 }
+
+#[test]
+fn the_quarantine_shows_what_waits_for_a_decision_and_what_was_decided() {
+    let message = QuarantinedMessage {
+        id: "gw10000002a".into(),
+        account: "shop".into(),
+        operator: "elisa".into(),
+        destination: "35840****567".into(),
+        attempts: 3,
+        since: NOW - 60_000,
+        expires_at: None,
+        reason: "the session dies of it without an answer".into(),
+    };
+    let after =
+        |action, messages: &[QuarantinedMessage]| shown(Reply::Quarantine(Quarantine { action, messages: messages.to_vec() }));
+    let expected = "\
+MESSAGE      ACCOUNT  OPERATOR  TO            TRIES   FOR  REASON
+gw10000002a  shop     elisa     35840****567      3  60 s  the session dies of it without an answer
+";
+    assert_eq!(after(QuarantineAction::List, std::slice::from_ref(&message)), expected);
+    assert_eq!(after(QuarantineAction::List, &[]), "no message is in quarantine\n");
+    assert_eq!(after(QuarantineAction::Release, std::slice::from_ref(&message)), "1 released: queued again\n");
+    assert_eq!(after(QuarantineAction::Drop, &[message.clone(), message]), "2 dropped: reported as undeliverable\n");
+}

@@ -61,6 +61,7 @@ pub fn limits(section: Section<'_>) -> Limits {
         connections_per_address: section.count("connections_per_address", per_address, 1..=connections),
         pdu_size: section.size("pdu_size", default::PDU_SIZE, limit::PDU_SIZE) as usize,
         queue_per_account: section.integer("queue_per_account", default::QUEUE, limit::QUEUE),
+        pending: section.integer("pending", default::PENDING, limit::QUEUE),
         hot_messages: section.count("hot_messages", default::HOT_MESSAGES, limit::HOT_MESSAGES),
     };
     section.unknown_keys();
@@ -101,6 +102,7 @@ pub fn messages(section: Section<'_>) -> Messages {
         history: section.count("history", default::HISTORY, limit::HISTORY),
         early_receipt: section.duration("early_receipt", default::EARLY_RECEIPT, limit::EARLY_RECEIPT),
         mo_reassembly: section.duration("mo_reassembly", default::MO_REASSEMBLY, limit::MO_REASSEMBLY),
+        poison_attempts: section.integer("poison_attempts", default::POISON_ATTEMPTS, limit::POISON_ATTEMPTS) as u8,
     };
     if messages.default_validity > messages.max_validity {
         let max = values::show_duration(messages.max_validity);

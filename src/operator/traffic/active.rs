@@ -70,6 +70,10 @@ impl ActiveMessages {
         idle.into_iter().filter_map(|place| self.remove(place)).collect()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.places.len() == self.holes.len()
+    }
+
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Active> {
         self.places.iter_mut().flatten()
     }

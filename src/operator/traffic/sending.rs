@@ -6,7 +6,7 @@ use super::super::{pool, submit};
 use super::{Active, Place, Token, Traffic};
 use crate::ledger::{self, Failure};
 use crate::link;
-use crate::message::Job;
+use crate::message::{Job, Timestamp};
 use crate::queue::Item;
 use crate::receipt::State;
 use crate::smpp::CommandId;
@@ -23,7 +23,12 @@ impl Traffic<'_> {
         }
         while self.unfinished.is_empty() && self.room() > 0 {
             let time = self.context.gateway.clock.now();
-            let ready = self.context.state.queue(|queue| queue.ready(time));
+            let (ready, suspect) = self.context.state.queue(|queue| (queue.ready(time), queue.next_suspect()));
+            // While a message stands accused the others go first: what they are answered shows who is to blame.
+            let due = suspect.is_some_and(|due| due <= time) && (ready == 0 || !self.context.state.is_in_doubt());
+            if (due || self.probe.is_some()) && self.probes(due, now) {
+                return;
+            }
             if ready == 0 {
                 return;
             }
@@ -50,10 +55,51 @@ impl Traffic<'_> {
         self.rate_debt == 0
     }
 
-    /// When the next delayed message of the queue becomes ready.
+    /// When the next delayed message of the queue becomes ready, or the next suspect may be tried.
     pub(super) fn next_delayed(&self) -> Option<Instant> {
-        let due = self.context.state.queue(|queue| queue.next_due())?;
+        let state = self.context.state;
+        let (delayed, suspect) = state.queue(|queue| (queue.next_due(), queue.next_suspect()));
+        // While another bind sends the suspects they are its business, and it wakes one of us in the end.
+        let suspect = suspect.filter(|_| !state.is_probing());
+        let due = delayed.into_iter().chain(suspect).min()?;
         Some(self.context.gateway.clock.instant(due))
+    }
+
+    /// Sends the next suspect, if one is `due`, alone: not before everything else has been answered, and nothing after it until it has
+    /// been. False when that is not this bind's task, or not any more.
+    fn probes(&mut self, due: bool, now: Instant) -> bool {
+        let state = self.context.state;
+        if self.probe.is_none() {
+            self.probe = state.probe();
+            if self.probe.is_none() {
+                return false;
+            }
+            // What waits besides is for the other binds.
+            state.wake();
+        }
+        if !self.active.is_empty() {
+            return true;
+        }
+        if !due {
+            self.probe = None;
+            return false;
+        }
+        let (paced, next) = self.pace.allowance(now, 1);
+        let wait = state.rate().take_up_to(paced, now).1.map(|wait| now + wait);
+        self.limited_until = wait.or(next);
+        if paced == 0 || wait.is_some() {
+            return true;
+        }
+        let time = self.context.gateway.clock.now();
+        while let Some(item) = state.queue(|queue| queue.pull_suspect(time)) {
+            self.begin(item, time);
+            if !self.active.is_empty() {
+                self.send_unfinished(now);
+                return true;
+            }
+        }
+        self.probe = None;
+        false
     }
 
     /// Takes messages off the queue and sends them; false when there was nothing to take.
@@ -67,18 +113,17 @@ impl Traffic<'_> {
         let taken: u32 = pulled.items.iter().filter_map(|item| item.payload.as_deref()).map(submit::cost).sum();
         self.rate_debt = self.rate_debt.saturating_add(taken.saturating_sub(parts));
         for item in pulled.items {
-            if item.expires_at <= time {
-                let failure = Failure { state: State::Expired, status: 0 };
-                self.record_outcome(ledger::Event::Failed { id: item.id, operator: None, parts: None, failure });
-            } else {
-                self.begin(item);
-            }
+            self.begin(item, time);
         }
         self.send_unfinished(now);
         any
     }
 
-    fn begin(&mut self, item: Item<Job>) {
+    fn begin(&mut self, item: Item<Job>, time: Timestamp) {
+        if item.expires_at <= time {
+            let failure = Failure { state: State::Expired, status: 0 };
+            return self.record_outcome(ledger::Event::Failed { id: item.id, operator: None, parts: None, failure });
+        }
         let Some(job) = &item.payload else { return };
         match self.count(job, item.done) {
             Ok(total) => {
