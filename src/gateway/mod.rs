@@ -26,9 +26,11 @@ pub(crate) use settings::{strictness, timers};
 use grown::Grown;
 use release::Release;
 
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
 use crate::ledger::{Effect, Ids, Rules, Waiting};
+use crate::link::Connector;
 use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
 
@@ -36,6 +38,9 @@ use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolM
 #[derive(Debug)]
 pub struct Gateway {
     pub clock: Clock,
+    pub chance: Chance,
+    /// How operators are reached.
+    pub connector: Connector,
     pub ids: Ids,
     pub account_names: Arc<Names>,
     pub operator_names: Arc<Names>,
@@ -60,6 +65,21 @@ pub struct Gateway {
     reloads: watch::Sender<u64>,
 }
 
+/// What a gateway takes from the world around it besides its disk: time, chance, connections. A simulation gives it others.
+#[derive(Debug)]
+pub struct Outside {
+    pub clock: Clock,
+    pub chance: Chance,
+    pub connector: Connector,
+}
+
+impl Outside {
+    /// The machine's own.
+    pub fn real() -> Self {
+        Outside { clock: Clock::start(), chance: Chance::default(), connector: Connector::default() }
+    }
+}
+
 impl Gateway {
     pub fn new(
         settings: Settings,
@@ -67,13 +87,17 @@ impl Gateway {
         operator_names: Arc<Names>,
         ids: Ids,
         metrics: Metrics,
+        outside: Outside,
     ) -> Arc<Self> {
+        let Outside { clock, chance, connector } = outside;
         let gateway = Gateway {
-            clock: Clock::start(),
             ids,
             account_names,
             operator_names,
-            references: References::new(rand::random()),
+            references: References::new(chance.number()),
+            clock,
+            chance,
+            connector,
             listener_metrics: ListenerMetrics::new(&metrics),
             submit_metrics: SubmitMetrics::new(&metrics),
             upstream_faults: PduFaults::upstream(&metrics),

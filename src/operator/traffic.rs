@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::Rng;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
@@ -144,7 +143,9 @@ impl<'a> Traffic<'a> {
         // New work wakes a bind that can send; a limit that ends and a delayed message whose time comes have to be waited for.
         let wake_at = self.limited_until.or_else(|| self.next_delayed().filter(|_| can_send));
         let stopping = *stop.borrow();
+        // All branches are looked after at every turn, whichever woke us: their order does not matter.
         tokio::select! {
+            biased;
             () = self.link.progress(), if self.closed.is_none() => {}
             ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
             () = self.context.state.work_waiting(), if can_send => {}
@@ -345,7 +346,7 @@ impl<'a> Traffic<'a> {
             begun: item.done != 0,
             retry: config.retry,
             unknown_outcome: config.unknown_outcome,
-            jitter: rand::rng().random(),
+            jitter: self.context.gateway.chance.fraction(),
         };
         let decision = decide(setback, &situation);
         if setback == Setback::Unknown && !matches!(decision, Decision::Fail(_)) {

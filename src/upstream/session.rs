@@ -123,10 +123,12 @@ impl<'a> Serving<'a> {
         let held_back = !self.events.is_empty() || !self.done_mail.is_empty();
         let due = self.state.mailbox(|mailbox| mailbox.next_due()).filter(|_| can_deliver);
         let due = due.map(|at| self.gateway.clock.instant(at));
+        // Answers to queries are few; everything after them is looked after at every turn, whichever woke us.
         tokio::select! {
+            biased;
+            answer = self.answers.recv() => if let Some(answer) = answer { answer.send(&mut self.link.session); },
             () = self.link.progress(), if !self.closed => {}
             ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
-            answer = self.answers.recv() => if let Some(answer) = answer { answer.send(&mut self.link.session); },
             () = self.state.mail_waiting(), if can_deliver => {}
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
             // The journal had no room for a batch.

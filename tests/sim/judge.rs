@@ -1,0 +1,279 @@
+//! What was promised and what was seen, told by the applications and operators themselves; and the verdict over it.
+//!
+//! Each attempt to submit a message has a destination number of its own, so that everything seen of it can be told apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use crate::world::{World, lock};
+
+/// A submission, as its application knows it.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    pub account: usize,
+    pub destination: String,
+    pub text: Vec<u8>,
+    pub data_coding: u8,
+    /// registered_delivery: 0 none, 1 every final state, 2 failures only.
+    pub receipt: u8,
+    pub validity: Option<Duration>,
+    pub submitted: Duration,
+    pub answer: Answer,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    Open,
+    /// The connection ended first: it may be accepted or not.
+    Unknown,
+    Accepted { id: Vec<u8>, at: Duration },
+    Refused { status: u32 },
+}
+
+/// A submit_sm an operator has read.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    pub centre: usize,
+    pub at: Duration,
+    /// From 1.
+    pub part: u8,
+    pub total: u8,
+    pub reference: u16,
+    pub verdict: Verdict,
+}
+
+/// What the operator made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Taken,
+    /// Asked to come again.
+    Later,
+    /// Refused vaguely, or with the end of the session: given up after some attempts.
+    Vague,
+    Never,
+}
+
+/// A receipt or MO message that reached an application.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub account: usize,
+    pub at: Duration,
+    /// Answered ESME_ROK.
+    pub answered: bool,
+    /// The session it came over.
+    pub session: u64,
+}
+
+/// An MO message an operator has.
+#[derive(Debug, Clone)]
+pub struct Mobile {
+    pub account: usize,
+    pub parts: Vec<MobilePart>,
+    /// As a whole.
+    pub arrivals: Vec<Arrival>,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct MobilePart {
+    pub text: Vec<u8>,
+    pub sent: usize,
+    pub acknowledged: bool,
+    /// Alone, because the others did not come in time.
+    pub arrivals: Vec<Arrival>,
+}
+
+/// Everything seen of one attempt.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub sights: Vec<Sight>,
+    /// Final states in receipts, with the id they named.
+    pub receipts: Vec<(Arrival, String, Vec<u8>)>,
+    /// Final states the operators have decided on, by part.
+    pub fates: BTreeMap<u8, String>,
+    /// For a part of it no receipt comes.
+    pub silent: bool,
+}
+
+/// The records.
+#[derive(Default)]
+pub struct Book {
+    pub attempts: Vec<Attempt>,
+    pub seen: BTreeMap<usize, Seen>,
+    pub by_destination: BTreeMap<String, usize>,
+    pub mobiles: Vec<Mobile>,
+    /// When each session of an application ended, if not in order: what it answered last may not have been read.
+    pub broken: BTreeMap<u64, Duration>,
+    pub crashes: Vec<Duration>,
+    pub disk_failed: bool,
+    /// Bits have turned on the disk: what their records said may be lost, and nothing else may happen.
+    pub damaged: bool,
+    /// Requests that were open at crashes at most.
+    pub open_at_crashes: usize,
+    /// `possible_duplicates_total` over all lives.
+    pub possible_duplicates: u64,
+}
+
+/// The book, shared by all.
+pub struct Judge {
+    world: Arc<World>,
+    book: Mutex<Book>,
+}
+
+impl Judge {
+    pub fn new(world: Arc<World>) -> Arc<Judge> {
+        Arc::new(Judge { world, book: Mutex::default() })
+    }
+
+    pub fn book(&self) -> MutexGuard<'_, Book> {
+        lock(&self.book)
+    }
+
+    pub fn attempt_for(&self, destination: &[u8]) -> Option<usize> {
+        let destination = String::from_utf8_lossy(destination).into_owned();
+        self.book().by_destination.get(&destination).copied()
+    }
+
+    /// An operator has read a submit_sm.
+    pub fn sighted(&self, attempt: usize, sight: Sight) {
+        self.world.event(format_args!("op{}: message {attempt} part {}/{} {:?}", sight.centre, sight.part, sight.total, sight.verdict));
+        self.book().seen.entry(attempt).or_default().sights.push(sight);
+    }
+
+    /// The verdict over the whole run, when everything has come to rest.
+    pub fn judge(&self) {
+        let book = self.book();
+        let world = &self.world;
+        let mut duplicates = 0;
+        for (number, attempt) in book.attempts.iter().enumerate() {
+            let nothing = Seen::default();
+            let seen = book.seen.get(&number).unwrap_or(&nothing);
+            duplicates += surplus(seen);
+            if let Some(complaint) = complaint(&book, attempt, seen) {
+                world.violation(format_args!("message {number}: {complaint}\n  {attempt:?}\n  {seen:?}"));
+            }
+        }
+        for (number, mobile) in book.mobiles.iter().enumerate() {
+            if let Some(complaint) = mobile_complaint(&book, mobile) {
+                world.violation(format_args!("MO {number}: {complaint}\n  {mobile:?}"));
+            }
+        }
+        let counted = book.possible_duplicates as usize;
+        if duplicates > counted + book.open_at_crashes {
+            world.violation(format_args!(
+                "{duplicates} parts were sent twice; {counted} were counted as possible, {} were open at crashes",
+                book.open_at_crashes
+            ));
+        }
+        world.event(format_args!("judge: {} attempts, {} MO, {duplicates} duplicates", book.attempts.len(), book.mobiles.len()));
+    }
+}
+
+/// Parts taken by operators more than once.
+fn surplus(seen: &Seen) -> usize {
+    let taken: Vec<u8> = seen.sights.iter().filter(|sight| sight.verdict == Verdict::Taken).map(|sight| sight.part).collect();
+    taken.len() - taken.iter().collect::<BTreeSet<_>>().len()
+}
+
+/// Have operators taken all its parts, so that a handset could join them?
+fn sent_whole(seen: &Seen) -> bool {
+    let taken = seen.sights.iter().filter(|sight| sight.verdict == Verdict::Taken);
+    let mut whole: BTreeMap<(usize, u16, u8), BTreeSet<u8>> = BTreeMap::new();
+    for sight in taken {
+        whole.entry((sight.centre, sight.reference, sight.total)).or_default().insert(sight.part);
+    }
+    whole.iter().any(|((_, _, total), parts)| parts.len() == usize::from(*total))
+}
+
+fn complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<String> {
+    let accepted = match &attempt.answer {
+        Answer::Accepted { id, .. } => Some(id),
+        Answer::Refused { status } => {
+            let excused = book.damaged || (book.disk_failed && !book.crashes.is_empty());
+            let sent = !seen.sights.is_empty() || !seen.receipts.is_empty();
+            return (sent && !excused).then(|| format!("was refused with 0x{status:02X}, and sent"));
+        }
+        Answer::Open | Answer::Unknown => None,
+    };
+    let wrong = seen.receipts.iter().find(|(arrival, ..)| arrival.account != attempt.account);
+    if let Some((arrival, ..)) = wrong {
+        return Some(format!("its receipt went to app{}", arrival.account));
+    }
+    if let Some(id) = accepted
+        && let Some((.., other)) = seen.receipts.iter().find(|(.., named)| named != id)
+    {
+        return Some(format!("its receipt names {}", String::from_utf8_lossy(other)));
+    }
+    if let Some(complaint) = receipt_complaint(book, attempt, seen) {
+        return Some(complaint);
+    }
+    accepted.filter(|_| !book.damaged)?;
+    let failed = seen.receipts.iter().any(|(_, state, _)| state != "DELIVRD");
+    if !sent_whole(seen) && !failed && !(attempt.receipt == 0 && may_fail(attempt, seen)) {
+        return Some("was accepted, and neither sent nor reported".to_owned());
+    }
+    if attempt.receipt == 1 && seen.receipts.is_empty() {
+        return Some("no receipt came".to_owned());
+    }
+    let delivered = sent_whole(seen) && seen.fates.values().all(|fate| fate == "DELIVRD");
+    if attempt.receipt == 2 && seen.receipts.is_empty() && !delivered {
+        return Some("no receipt of its failure came".to_owned());
+    }
+    None
+}
+
+/// Is there a reason for which a message may fail without a word, when no receipt was asked for?
+fn may_fail(attempt: &Attempt, seen: &Seen) -> bool {
+    let count = |verdict| seen.sights.iter().filter(|sight| sight.verdict == verdict).count();
+    let expired = attempt.validity.is_some();
+    count(Verdict::Never) > 0 || count(Verdict::Vague) >= 3 || expired
+}
+
+fn receipt_complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<String> {
+    let arrivals: Vec<Arrival> = seen.receipts.iter().map(|(arrival, ..)| arrival.clone()).collect();
+    if attempt.receipt == 0 && !arrivals.is_empty() {
+        return Some("a receipt nobody asked for".to_owned());
+    }
+    let states: BTreeSet<&str> = seen.receipts.iter().map(|(_, state, _)| state.as_str()).collect();
+    if states.len() > 1 && !book.damaged {
+        return Some(format!("its receipts say {states:?}"));
+    }
+    if states.contains("DELIVRD") {
+        let all = sent_whole(seen) && !seen.fates.is_empty() && seen.fates.values().all(|fate| fate == "DELIVRD");
+        if !all {
+            return Some("is said to be delivered, and is not".to_owned());
+        }
+        if attempt.receipt == 2 {
+            return Some("a receipt of success although only failures were asked for".to_owned());
+        }
+    }
+    repeated(book, &arrivals).then(|| "its receipt came again without a reason".to_owned())
+}
+
+/// Did something come again although the first one was answered, nothing broke, and nobody crashed?
+fn repeated(book: &Book, arrivals: &[Arrival]) -> bool {
+    arrivals.windows(2).any(|two| {
+        let (first, second) = (&two[0], &two[1]);
+        let between = |at: &Duration| (first.at..=second.at).contains(at);
+        let broke = book.broken.get(&first.session).is_some_and(between);
+        first.answered && !broke && !book.crashes.iter().any(between) && !book.disk_failed && !book.damaged
+    })
+}
+
+fn mobile_complaint(book: &Book, mobile: &Mobile) -> Option<String> {
+    let alone = mobile.parts.iter().flat_map(|part| &part.arrivals);
+    if let Some(arrival) = mobile.arrivals.iter().chain(alone).find(|arrival| arrival.account != mobile.account) {
+        return Some(format!("went to app{}", arrival.account));
+    }
+    for (at, part) in mobile.parts.iter().enumerate() {
+        let arrived = mobile.arrivals.len() + part.arrivals.len();
+        if part.acknowledged && arrived == 0 && !book.damaged {
+            return Some(format!("part {} was acknowledged and never arrived", at + 1));
+        }
+        if repeated(book, &mobile.arrivals) && mobile.arrivals.len() > part.sent {
+            return Some("came again without a reason".to_owned());
+        }
+    }
+    None
+}
