@@ -124,6 +124,8 @@ impl<'a> Traffic<'a> {
             }
             if *stop.borrow() {
                 self.sending = None;
+                // Nothing is sent any more: no limit has to be waited for, and one whose time has come would wake us for ever.
+                self.limited_until = None;
                 self.return_unsent();
                 self.link.session.unbind(link::now());
             } else {

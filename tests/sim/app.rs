@@ -124,7 +124,6 @@ impl App {
             data_coding: if wanted.wide { 8 } else { 0 },
             receipt: wanted.receipt,
             validity: wanted.validity.map(Duration::from_secs),
-            submitted: self.world.elapsed(),
             answer: Answer::Open,
         };
         book.by_destination.insert(destination, number);
@@ -185,7 +184,9 @@ impl Talk<'_> {
         let manners = self.app.manners();
         self.next = Instant::now() + pause;
         if self.app.world.percent(manners.deaf) {
+            let from = self.app.world.elapsed();
             sleep(self.app.world.millis(1000, 15_000)).await;
+            self.app.judge.book().lulls.push((Some(self.number), from, self.app.world.elapsed()));
         }
         if self.app.world.percent(manners.unbinds) {
             self.link.session.unbind(link::now());

@@ -315,7 +315,7 @@ impl Service {
         let refusal = refusals.into_iter().find(|(share, ..)| world.percent(*share));
         let verdict = refusal.map_or(Verdict::Taken, |(.., verdict)| verdict);
         let Part { sequence, total, reference } = part;
-        centre.judge.sighted(attempt, Sight { centre: centre.number, at: world.elapsed(), part: sequence, total, reference, verdict });
+        centre.judge.sighted(attempt, Sight { centre: centre.number, part: sequence, total, reference, verdict });
         let delay = world.millis(0, habits.late);
         if let Some((_, status, _)) = refusal {
             return self.later(delay, Due::Respond(frame.ticket(), status, String::new()));

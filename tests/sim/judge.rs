@@ -18,7 +18,6 @@ pub struct Attempt {
     /// registered_delivery: 0 none, 1 every final state, 2 failures only.
     pub receipt: u8,
     pub validity: Option<Duration>,
-    pub submitted: Duration,
     pub answer: Answer,
 }
 
@@ -36,7 +35,6 @@ pub enum Answer {
 #[derive(Debug, Clone)]
 pub struct Sight {
     pub centre: usize,
-    pub at: Duration,
     /// From 1.
     pub part: u8,
     pub total: u8,
@@ -106,6 +104,9 @@ pub struct Book {
     /// When each session of an application ended, if not in order: what it answered last may not have been read.
     pub broken: BTreeMap<u64, Duration>,
     pub crashes: Vec<Duration>,
+    /// When answers may have been late: of one session, because its application did not listen, or of all, because a connection stood
+    /// still.
+    pub lulls: Vec<(Option<u64>, Duration, Duration)>,
     pub disk_failed: bool,
     /// Bits have turned on the disk: what their records said may be lost, and nothing else may happen.
     pub damaged: bool,
@@ -257,7 +258,10 @@ fn repeated(book: &Book, arrivals: &[Arrival]) -> bool {
         let (first, second) = (&two[0], &two[1]);
         let between = |at: &Duration| (first.at..=second.at).contains(at);
         let broke = book.broken.get(&first.session).is_some_and(between);
-        first.answered && !broke && !book.crashes.iter().any(between) && !book.disk_failed && !book.damaged
+        let lull = |(session, from, until): &(Option<u64>, Duration, Duration)| {
+            session.is_none_or(|session| session == first.session) && *from <= second.at && first.at <= *until
+        };
+        first.answered && !broke && !book.lulls.iter().any(lull) && !book.crashes.iter().any(between) && !book.disk_failed && !book.damaged
     })
 }
 

@@ -54,7 +54,6 @@ impl Default for Weather {
 
 /// A connection; the end that connected is 0, the one that listened 1.
 struct Wire {
-    number: u64,
     /// The host that listened.
     host: String,
     pipes: [Pipe; 2],
@@ -159,7 +158,7 @@ impl Net {
         let sip = if self.world.percent(weather.drips) { self.world.number(1, 7) as usize } else { usize::MAX };
         let delay = self.world.millis(0, weather.delay);
         let pipes = [Pipe::default(), Pipe::default()];
-        let wire = Wire { number, host: host.to_owned(), pipes, reset: false, delay, sip, room: weather.room };
+        let wire = Wire { host: host.to_owned(), pipes, reset: false, delay, sip, room: weather.room };
         let wire = Arc::new(Mutex::new(wire));
         state.wires.insert(number, wire.clone());
         self.world.event(format_args!("net: connection {number} with {host}, delay {delay:?}, sip {sip}"));

@@ -150,15 +150,15 @@ impl Node {
     }
 
     /// Stops in the order of the daemon. False when it did not end in its time.
-    pub async fn stop(self, limit: Duration) -> bool {
+    pub async fn stop(&mut self, limit: Duration) -> bool {
         // Nobody is left to send; the gateway must be gone when the next one opens the disk.
         let _ = self.stop.send(true);
-        let applications = tokio::time::timeout(limit, self.listener).await.is_ok();
+        let applications = tokio::time::timeout(limit, &mut self.listener).await.is_ok();
         let operators = tokio::time::timeout(limit, self.life.pool.stop()).await.is_ok();
         if let Some(journal) = self.gateway.journal() {
             journal.stop();
         }
-        let journal = tokio::time::timeout(limit, self.journal).await.is_ok();
+        let journal = tokio::time::timeout(limit, &mut self.journal).await.is_ok();
         self.life.end();
         self.life.world.event(format_args!("gateway: stopped, {applications} {operators} {journal}"));
         applications && operators && journal

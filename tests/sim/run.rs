@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smppgw::ledger::Restored;
 use smppgw::receipt::ReceiptId;
 use smppgw::smpp::BindKind;
 use tokio::sync::watch;
@@ -11,9 +12,11 @@ use tokio::time::sleep;
 
 use crate::app::{App, Manners};
 use crate::centre::{Centre, Habits};
-use crate::disk::Drive;
+use crate::chaos::Chaos;
+use crate::disk::{self, Drive};
 use crate::judge::Judge;
-use crate::network::Net;
+use crate::layout::Layout;
+use crate::network::{self, Net};
 use crate::node::{Node, configure};
 use crate::world::World;
 
@@ -73,75 +76,21 @@ pub fn run(seed: u64, faults: Faults, loud: bool) -> Report {
 }
 
 /// Everybody in a run.
-struct Scene {
-    world: Arc<World>,
-    faults: Faults,
-    net: Arc<Net>,
-    drive: Arc<Drive>,
-    judge: Arc<Judge>,
-    apps: Vec<Arc<App>>,
-    centres: Vec<Arc<Centre>>,
-    layout: Layout,
+pub struct Scene {
+    pub world: Arc<World>,
+    pub faults: Faults,
+    pub net: Arc<Net>,
+    pub drive: Arc<Drive>,
+    pub judge: Arc<Judge>,
+    pub apps: Vec<Arc<App>>,
+    pub centres: Vec<Arc<Centre>>,
+    pub layout: Layout,
     stop: watch::Sender<bool>,
+    /// The operators that are there.
+    services: [Option<Service>; 2],
 }
 
-/// What the configuration is drawn from.
-struct Layout {
-    operators: Vec<Operator>,
-    account_window: u64,
-}
-
-struct Operator {
-    window: u64,
-    binds: u64,
-    long_messages: &'static str,
-    unknown_outcome: &'static str,
-    receipt_id: &'static str,
-    rate: Option<u64>,
-}
-
-impl Layout {
-    fn draw(world: &World, operators: usize) -> Layout {
-        let operator = |number: usize| Operator {
-            window: world.number(1, 20),
-            binds: world.number(1, 3),
-            long_messages: ["udh8", "udh16", "sar", "payload"][world.index(4)],
-            unknown_outcome: ["resend", "next"][world.index(2)],
-            receipt_id: ["same", "hex"][number % 2],
-            rate: world.percent(20).then(|| world.number(20, 100)),
-        };
-        Layout { operators: (0..operators).map(operator).collect(), account_window: world.number(1, 30) }
-    }
-
-    /// Requests to operators that may be open at once.
-    fn windows(&self) -> usize {
-        self.operators.iter().map(|operator| (operator.window * operator.binds) as usize).sum()
-    }
-
-    fn text(&self, accounts: usize) -> String {
-        let mut text = String::from(
-            "[node]\nname = \"sim\"\n[metrics]\nlisten = \"\"\n\
-             [messages]\nreceipt_timeout = \"90s\"\nearly_receipt = \"60s\"\nmo_reassembly = \"60s\"\ndefault_validity = \"1d\"\n\
-             [timers]\nenquire_link = \"10s\"\nresponse = \"10s\"\n",
-        );
-        for account in 0..accounts {
-            let receipts = ["message", "part"][account % 2 * 0];
-            text += &format!("[[account]]\nsystem_id = \"app{account}\"\npassword = \"secret\"\nbinds = 8\n");
-            text += &format!("window = {}\nreceipts = \"{receipts}\"\n", self.account_window);
-            text += &format!("[[inbound]]\nnumber = \"1300{account}\"\naccount = \"app{account}\"\n");
-        }
-        for (number, operator) in self.operators.iter().enumerate() {
-            let Operator { window, binds, long_messages, unknown_outcome, receipt_id, rate } = operator;
-            text += &format!("[[operator]]\nname = \"op{number}\"\nwindow = {window}\nlong_messages = \"{long_messages}\"\n");
-            text += &format!("unknown_outcome = \"{unknown_outcome}\"\nreceipt_id = \"{receipt_id}\"\n");
-            text += &rate.map(|rate| format!("rate = {rate}\n")).unwrap_or_default();
-            text += "retry = { min = \"1s\", max = \"10s\" }\nreconnect = { min = \"200ms\", max = \"5s\" }\n";
-            text += &format!("[[operator.bind]]\naddress = \"op{number}:2775\"\nsystem_id = \"gw\"\ncount = {binds}\n");
-        }
-        text + "[[route]]\nprefix = [\"35840\"]\noperators = [\"op0\", \"op1\"]\n\
-                [[route]]\nprefix = [\"35850\"]\noperators = [\"op1\", \"op0\"]\n"
-    }
-}
+type Service = (watch::Sender<bool>, JoinHandle<()>);
 
 impl Scene {
     fn draw(world: Arc<World>, faults: Faults) -> Scene {
@@ -149,49 +98,116 @@ impl Scene {
         let judge = Judge::new(world.clone());
         let drive = Drive::new(world.clone());
         let accounts = world.number(2, 3) as usize;
-        let layout = Layout::draw(&world, 2);
+        let layout = Layout::draw(&world, accounts);
         let receipt_ids = [ReceiptId::Same, ReceiptId::Hex];
         let centre = |number: usize| Centre::new(number, &world, &net, &judge, receipt_ids[number % 2], accounts);
         let centres = (0..2).map(centre).collect();
         let manners = Manners { window: world.number(1, 20) as usize, pause: world.number(5, 1000), ..Manners::default() };
         let app = |number| App::new(number, &world, &net, &judge, manners, world.number(20, 80) as usize);
         let apps = (0..accounts).map(app).collect();
-        Scene { world, faults, net, drive, judge, apps, centres, layout, stop: watch::Sender::new(false) }
+        Scene { world, faults, net, drive, judge, apps, centres, layout, stop: watch::Sender::new(false), services: [None, None] }
     }
 
-    fn config(&self) -> smppgw::config::Config {
-        configure(&self.layout.text(self.apps.len()))
+    pub fn config(&self) -> smppgw::config::Config {
+        configure(&self.layout.text())
     }
 
-    async fn play(self) {
-        let mut people = self.spawn_people();
-        let habits = Habits { late: 100, receipt_delay: 5000, mobile: 10, ..Habits::default() };
-        self.centres.iter().for_each(|centre| centre.set_habits(habits));
-        let node = match Node::start(&self.world, &self.net, &self.drive, self.config()) {
-            Ok(node) => node,
-            Err(error) => return self.world.violation(format_args!("the gateway did not start: {error}")),
-        };
-        self.settle(&node).await;
+    async fn play(mut self) {
+        self.drive.set_weather(disk::Weather { lies: self.faults.lies, ..disk::Weather::default() });
+        let people = self.spawn_people();
+        let Some(node) = self.start().await else { return };
+        let node = Chaos::new(&mut self, node).rage().await;
+        self.calm();
+        if let Some(mut node) = node {
+            self.settle(&node).await;
+            node.stop(Duration::from_secs(60)).await;
+            self.count(&node);
+            self.check_empty().await;
+        }
         let _ = self.stop.send(true);
-        for person in people.drain(..) {
+        for person in people {
+            // Whoever does not end is left.
             let _ = tokio::time::timeout(Duration::from_secs(60), person).await;
         }
-        self.judge.book().possible_duplicates += node.counted("smppgw_possible_duplicates_total");
-        node.stop(Duration::from_secs(60)).await;
         self.judge.judge();
     }
 
-    fn spawn_people(&self) -> Vec<JoinHandle<()>> {
-        let mut people = Vec::new();
-        for centre in &self.centres {
-            people.push(tokio::spawn(centre.clone().serve(self.stop.subscribe())));
+    /// Starts the gateway; tries again when the disk's weather does not let it.
+    pub async fn start(&self) -> Option<Node> {
+        for _ in 0..100 {
+            match Node::start(&self.world, &self.net, &self.drive, self.config()) {
+                Ok(node) => {
+                    if node.damaged > 0 && !self.faults.damage {
+                        self.world.violation(format_args!("the spool is damaged although no bit has turned"));
+                    }
+                    return Some(node);
+                }
+                Err(error) => self.world.event(format_args!("gateway: {error}")),
+            }
+            sleep(Duration::from_secs(1)).await;
         }
+        self.world.violation(format_args!("the gateway does not start any more"));
+        None
+    }
+
+    /// Takes over the figures of a life that has ended.
+    pub fn count(&self, node: &Node) {
+        self.judge.book().possible_duplicates += node.counted("smppgw_possible_duplicates_total");
+    }
+
+    /// From now on nothing goes wrong.
+    fn calm(&self) {
+        self.world.event(format_args!("calm"));
+        let lies = self.faults.lies;
+        self.net.weather(network::Weather::default());
+        self.net.heal();
+        self.drive.set_weather(disk::Weather { lies, ..disk::Weather::default() });
+        self.drive.fill(false);
+        for centre in &self.centres {
+            centre.set_habits(Habits { late: 100, receipt_delay: 2000, ..Habits::default() });
+        }
+        for app in &self.apps {
+            app.set_manners(Manners { window: 10, pause: 50, ..Manners::default() });
+        }
+    }
+
+    /// A gateway started once more finds nothing to do.
+    async fn check_empty(&self) {
+        let Some(node) = self.start().await else { return };
+        if node.restored != Restored::default() && !self.faults.damage {
+            self.world.violation(format_args!("left behind: {:?}", node.restored));
+        }
+        node.crash();
+    }
+
+    fn spawn_people(&mut self) -> Vec<JoinHandle<()>> {
+        let mut people = Vec::new();
+        self.bring_back();
         for app in &self.apps {
             for _ in 0..2 {
                 people.push(tokio::spawn(app.clone().keep_session(BindKind::Transceiver, self.stop.subscribe())));
             }
         }
         people
+    }
+
+    /// An operator is gone for a while: nobody listens there.
+    pub async fn take_away(&mut self, number: usize) {
+        if let Some((stop, task)) = self.services[number].take() {
+            let _ = stop.send(true);
+            // Its sessions have been cut.
+            let _ = task.await;
+        }
+    }
+
+    /// All operators are there.
+    pub fn bring_back(&mut self) {
+        for (centre, service) in self.centres.iter().zip(&mut self.services) {
+            service.get_or_insert_with(|| {
+                let (stop, stopped) = watch::channel(false);
+                (stop, tokio::spawn(centre.clone().serve(stopped)))
+            });
+        }
     }
 
     /// Waits until nothing is open any more.
@@ -228,6 +244,9 @@ impl Scene {
             note(&format!("{} queue", operator.name), operator.queue(|queue| queue.len()));
         }
         note("unrouted", node.gateway.unrouted());
+        let Restored { messages, mailbox_items, parked_receipts, mo_parts } = node.restored;
+        let restored = messages + mailbox_items + parked_receipts + mo_parts;
+        note("records", node.gateway.last_commit().map_or(restored, |commit| commit.stats.live_records as usize));
         open
     }
 }

@@ -14,7 +14,6 @@ const TAIL: usize = 150;
 
 /// What all of a run share. Every choice is drawn here, so that the seed repeats them all.
 pub struct World {
-    pub seed: u64,
     started: Instant,
     state: Mutex<State>,
 }
@@ -41,7 +40,7 @@ impl World {
         let rng = StdRng::seed_from_u64(seed);
         let (tail, violations) = (VecDeque::new(), Vec::new());
         let state = State { rng, hash: 0xcbf2_9ce4_8422_2325, events: 0, tail, loud, violations };
-        Arc::new(World { seed, started: Instant::now(), state: Mutex::new(state) })
+        Arc::new(World { started: Instant::now(), state: Mutex::new(state) })
     }
 
     /// True in so many of a hundred cases.
