@@ -322,9 +322,10 @@ impl<'a> Traffic<'a> {
         let Some(active) = self.active.get_mut(token.message) else { return };
         active.open -= 1;
         active.next = active.total;
+        active.unknown += u8::from(setback == Setback::Unknown);
         active.setback = Some(match (active.setback, setback) {
             (Some(worse), _) if worse.is_permanent() => worse,
-            (Some(Setback::Unknown), Setback::Refused { class: Class::Throttle, .. }) => Setback::Unknown,
+            (Some(Setback::Unknown), refused) if !refused.is_permanent() => Setback::Unknown,
             _ => setback,
         });
         self.settle(token.message);
@@ -332,13 +333,13 @@ impl<'a> Traffic<'a> {
 
     /// If nothing of the message is in flight, it is done, or waits again, or has failed.
     fn settle(&mut self, place: Place) {
-        let Some(Active { item, total, setback, .. }) = self.active.remove_if_over(place) else { return };
+        let Some(Active { item, total, setback, unknown, .. }) = self.active.remove_if_over(place) else { return };
         if let Some(setback) = setback {
-            self.decide(item, total, setback);
+            self.decide(item, total, setback, unknown);
         }
     }
 
-    fn decide(&mut self, mut item: Item<Job>, total: u8, setback: Setback) {
+    fn decide(&mut self, mut item: Item<Job>, total: u8, setback: Setback, unknown: u8) {
         let config = &self.context.settings.config;
         let Some(job) = item.payload.clone() else { return };
         let situation = Situation {
@@ -351,8 +352,8 @@ impl<'a> Traffic<'a> {
             jitter: self.context.gateway.chance.fraction(),
         };
         let decision = decide(setback, &situation);
-        if setback == Setback::Unknown && !matches!(decision, Decision::Fail(_)) {
-            self.context.state.metrics.possible_duplicates.increment(1);
+        if unknown > 0 && !matches!(decision, Decision::Fail(_)) {
+            self.context.state.metrics.possible_duplicates.increment(unknown.into());
         }
         match decision {
             Decision::PutBack => self.context.state.queue(|queue| queue.put_back(item)),
