@@ -254,15 +254,25 @@ fn receipt_complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<Stri
 
 /// Did something come again although the first one was answered, nothing broke, and nobody crashed?
 fn repeated(book: &Book, arrivals: &[Arrival]) -> bool {
-    arrivals.windows(2).any(|two| {
-        let (first, second) = (&two[0], &two[1]);
-        let between = |at: &Duration| (first.at..=second.at).contains(at);
-        let broke = book.broken.get(&first.session).is_some_and(between);
-        let lull = |(session, from, until): &(Option<u64>, Duration, Duration)| {
-            session.is_none_or(|session| session == first.session) && *from <= second.at && first.at <= *until
-        };
-        first.answered && !broke && !book.lulls.iter().any(lull) && !book.crashes.iter().any(between) && !book.disk_failed && !book.damaged
-    })
+    arrivals.windows(2).any(|two| !may_repeat(book, &two[0], two[1].at))
+}
+
+/// Is there a reason for which what has arrived may do so again until then?
+fn may_repeat(book: &Book, arrival: &Arrival, until: Duration) -> bool {
+    let between = |at: &Duration| (arrival.at..=until).contains(at);
+    let broke = book.broken.get(&arrival.session).is_some_and(between);
+    let lull = |(session, from, to): &(Option<u64>, Duration, Duration)| {
+        session.is_none_or(|session| session == arrival.session) && *from <= until && arrival.at <= *to
+    };
+    let late = book.lulls.iter().any(lull);
+    !arrival.answered || broke || late || book.crashes.iter().any(between) || book.disk_failed || book.damaged
+}
+
+/// Did something arrive more often than it was sent, and not for a good reason?
+fn too_often(book: &Book, arrivals: &[Arrival], sent: usize) -> bool {
+    let Some(last) = arrivals.last() else { return false };
+    let excused = arrivals.iter().filter(|arrival| may_repeat(book, arrival, last.at)).count();
+    arrivals.len() > sent + excused
 }
 
 fn mobile_complaint(book: &Book, mobile: &Mobile) -> Option<String> {
@@ -275,7 +285,7 @@ fn mobile_complaint(book: &Book, mobile: &Mobile) -> Option<String> {
         if part.acknowledged && arrived == 0 && !book.damaged {
             return Some(format!("part {} was acknowledged and never arrived", at + 1));
         }
-        if repeated(book, &mobile.arrivals) && mobile.arrivals.len() > part.sent {
+        if too_often(book, &mobile.arrivals, part.sent) || too_often(book, &part.arrivals, part.sent) {
             return Some("came again without a reason".to_owned());
         }
     }

@@ -127,7 +127,7 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         life.pool.apply(&gateway);
         let journal = tokio::spawn(keep_journal(life.clone(), steps));
-        let listener = tokio::spawn(accept(net.clone(), gateway.clone(), stopped));
+        let listener = tokio::spawn(accept(life.clone(), net.clone(), gateway.clone(), stopped));
         let housekeeping = tokio::spawn(keep_house(gateway.clone()));
         let tasks = [journal.abort_handle(), listener.abort_handle(), housekeeping.abort_handle()];
         lock(&life.tasks).extend(tasks);
@@ -184,7 +184,7 @@ impl Node {
     }
 }
 
-async fn accept(net: Arc<Net>, gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
+async fn accept(life: Arc<Life>, net: Arc<Net>, gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
     let mut incoming = net.listen(HOST);
     let (shared, told) = (Shared::new(gateway), stop.clone());
     let mut sessions = JoinSet::new();
@@ -194,7 +194,10 @@ async fn accept(net: Arc<Net>, gateway: Arc<Gateway>, mut stop: watch::Receiver<
             _ = stop.wait_for(|stop| *stop) => break,
             Some(stream) = incoming.recv() => {
                 let (shared, stop) = (shared.clone(), told.clone());
-                sessions.spawn(async move { shared.serve("plain".into(), CALLER, stream, stop).await });
+                let session = sessions.spawn(async move { shared.serve("plain".into(), CALLER, stream, stop).await });
+                let mut tasks = lock(&life.tasks);
+                tasks.retain(|task| !task.is_finished());
+                tasks.push(session);
             }
             Some(_) = sessions.join_next() => {}
         }
