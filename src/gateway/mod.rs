@@ -8,23 +8,25 @@ mod message_id;
 mod operators;
 mod references;
 mod release;
+mod reloads;
 mod settings;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 pub use account::{AccountState, Seat};
 pub use message_id::{message_id_octets, message_id_text, parse_message_id};
 pub use operators::{OperatorState, SenderUp};
 pub use references::References;
+pub use reloads::ReloadsSeen;
 pub use settings::{AccountSettings, ListenerTls, OperatorSettings, Settings};
 pub(crate) use settings::{strictness, timers};
 
 use grown::Grown;
 use release::Release;
+use reloads::Reloads;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
@@ -61,8 +63,7 @@ pub struct Gateway {
     /// Called when a message has no operator at all; set by a reload that took its route away.
     unrouted: std::sync::Mutex<Vec<Waiting>>,
     lost: std::sync::Mutex<Vec<MessageId>>,
-    /// Counts reloads, for sessions to notice.
-    reloads: watch::Sender<u64>,
+    reloads: Reloads,
 }
 
 /// What a gateway takes from the world around it besides its disk: time, chance, connections. A simulation gives it others.
@@ -112,7 +113,7 @@ impl Gateway {
             last_commit: RwLock::default(),
             unrouted: std::sync::Mutex::default(),
             lost: std::sync::Mutex::default(),
-            reloads: watch::Sender::new(0),
+            reloads: Reloads::default(),
         };
         Arc::new(gateway)
     }
@@ -158,12 +159,12 @@ impl Gateway {
 
     /// Lets the sessions look at the new configuration.
     pub fn announce_reload(&self) {
-        self.reloads.send_modify(|count| *count += 1);
+        self.reloads.announce();
     }
 
-    /// Changes at each reload.
-    pub fn reloads(&self) -> watch::Receiver<u64> {
-        self.reloads.subscribe()
+    /// For a session to notice reloads with; the first look always finds one.
+    pub fn reloads(&self) -> ReloadsSeen {
+        self.reloads.seen_none()
     }
 
     /// Set once, when the journal has started.

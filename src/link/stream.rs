@@ -55,7 +55,12 @@ impl Connector {
     ///
     /// # Errors
     /// Those of [`connect`].
-    pub async fn connect(&self, host: &str, port: u16, tls: Option<(Arc<ClientConfig>, ServerName<'static>)>) -> io::Result<Stream> {
+    pub async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    ) -> io::Result<Stream> {
         match self {
             Connector::Tcp => connect(host, port, tls).await,
             Connector::Simulated(network) => {

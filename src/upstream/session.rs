@@ -14,7 +14,7 @@ use super::connection::{Bound, Connection};
 use super::deliver::Delivery;
 use super::login::{Gate, Peer};
 use crate::accept;
-use crate::gateway::{AccountSettings, AccountState, Gateway, Settings as GatewaySettings, message_id_octets};
+use crate::gateway::{AccountSettings, AccountState, Gateway, ReloadsSeen, Settings as GatewaySettings, message_id_octets};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
 use crate::link::{self, Link};
@@ -62,16 +62,13 @@ pub(super) struct Serving<'a> {
     /// Mailbox items may be delivered here; ends with unbind or close.
     receiving: bool,
     closed: bool,
-    reloads: watch::Receiver<u64>,
+    reloads: ReloadsSeen,
 }
 
 impl<'a> Serving<'a> {
     pub fn new(connection: &'a Connection, link: &'a mut Link<Item<Mail>>, account: Arc<AccountSettings>, bound: Bound) -> Self {
         let (reply, acks) = mpsc::channel(OPEN_BATCHES + 1);
         let (ask, answers) = mpsc::channel(account.config.window.max(1));
-        let mut reloads = connection.shared.gateway.reloads();
-        // One may have come while the password was verified.
-        reloads.mark_changed();
         Serving {
             gateway: &connection.shared.gateway,
             peer: &connection.peer,
@@ -93,7 +90,8 @@ impl<'a> Serving<'a> {
             answers,
             ask,
             closed: false,
-            reloads,
+            // One may have come while the password was verified.
+            reloads: connection.shared.gateway.reloads(),
         }
     }
 
@@ -134,7 +132,7 @@ impl<'a> Serving<'a> {
             // The journal had no room for a batch.
             () = sleep(Duration::from_millis(5)), if held_back => {}
             _ = stop.changed(), if !stopping => {}
-            Ok(()) = self.reloads.changed() => self.reloaded(),
+            () = self.reloads.wait() => {}
         }
         while let Ok(ack) = self.acks.try_recv() {
             self.acknowledged(ack);
@@ -160,8 +158,7 @@ impl<'a> Serving<'a> {
 
     fn handle_events(&mut self) {
         // What arrives after a reload is judged by the new rules, whichever of the two woke us first.
-        if self.reloads.has_changed().unwrap_or(false) {
-            self.reloads.mark_unchanged();
+        if self.reloads.notice() {
             self.reloaded();
         }
         let now = link::now();

@@ -8,7 +8,7 @@ use smppgw::link::{self, Link};
 use smppgw::receipt::text::{Delivery, from_parts};
 use smppgw::smpp::{
     AddressView, BindKind, BindView, CommandId, CommandStatus, Event, Frame, MessageView, Role, Session, Settings, Strictness,
-    TlvTag, Timers, Tlvs, Version, tlv, encode,
+    Timers, TlvTag, Tlvs, Version, encode, tlv,
 };
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -56,7 +56,14 @@ pub struct Wanted {
 }
 
 impl App {
-    pub fn new(number: usize, world: &Arc<World>, net: &Arc<Net>, judge: &Arc<Judge>, manners: Manners, messages: usize) -> Arc<App> {
+    pub fn new(
+        number: usize,
+        world: &Arc<World>,
+        net: &Arc<Net>,
+        judge: &Arc<Judge>,
+        manners: Manners,
+        messages: usize,
+    ) -> Arc<App> {
         let wanted = |_| Wanted {
             prefix: if world.percent(50) { "35840" } else { "35850" },
             length: if world.percent(25) { world.number(161, 600) as usize } else { world.number(12, 150) as usize },
@@ -89,7 +96,14 @@ impl App {
             if let Ok(stream) = connected {
                 let number = self.world.number(0, u64::MAX - 1);
                 let session = Session::new(self.protocol(), link::now());
-                let talk = Talk { app: &self, number, link: Link::new(stream, session), kind, next: Instant::now(), answers: VecDeque::new() };
+                let talk = Talk {
+                    app: &self,
+                    number,
+                    link: Link::new(stream, session),
+                    kind,
+                    next: Instant::now(),
+                    answers: VecDeque::new(),
+                };
                 talk.run(&mut stop).await;
             }
             sleep(self.world.millis(50, 3000)).await;
@@ -100,7 +114,8 @@ impl App {
         let mut settings = Settings::new(Role::Esme);
         settings.window = self.manners().window;
         let seconds = Duration::from_secs;
-        settings.timers = Timers { session_init: seconds(5), enquire_link: seconds(10), inactivity: Duration::ZERO, response: seconds(10) };
+        settings.timers =
+            Timers { session_init: seconds(5), enquire_link: seconds(10), inactivity: Duration::ZERO, response: seconds(10) };
         settings.version = Version::V3_4;
         settings
     }
@@ -295,7 +310,11 @@ impl Talk<'_> {
         match from_parts(delivery) {
             Some(receipt) => {
                 let state = receipt.state.word().to_owned();
-                world.event(format_args!("app{}: receipt {state} of {} answered {answered}", app.number, String::from_utf8_lossy(&receipt.id)));
+                world.event(format_args!(
+                    "app{}: receipt {state} of {} answered {answered}",
+                    app.number,
+                    String::from_utf8_lossy(&receipt.id)
+                ));
                 match app.judge.attempt_for(view.source.digits) {
                     Some(attempt) => {
                         let entry = (arrival, state, receipt.id.to_vec());

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use smppgw::link::{self, Link};
+use smppgw::message::Timestamp;
 use smppgw::receipt::write::{self, ReceiptText};
 use smppgw::receipt::{ReceiptId, State};
 use smppgw::smpp::{
     AddressView, CommandId, CommandStatus, Event, Frame, MessageView, Role, Session, Settings, Strictness, Ticket, Timers, encode,
 };
-use smppgw::message::Timestamp;
 use smppgw::text::udh;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -80,10 +80,26 @@ enum Due {
 }
 
 impl Centre {
-    pub fn new(number: usize, world: &Arc<World>, net: &Arc<Net>, judge: &Arc<Judge>, receipt_id: ReceiptId, accounts: usize) -> Arc<Centre> {
+    pub fn new(
+        number: usize,
+        world: &Arc<World>,
+        net: &Arc<Net>,
+        judge: &Arc<Judge>,
+        receipt_id: ReceiptId,
+        accounts: usize,
+    ) -> Arc<Centre> {
         let state = Store { habits: Habits::default(), next_id: 1000, outbox: BTreeMap::new(), next_item: 0, in_flight: 0 };
         let (world, net, judge) = (world.clone(), net.clone(), judge.clone());
-        Arc::new(Centre { number, host: format!("op{number}"), world, net, judge, receipt_id, accounts, state: Mutex::new(state) })
+        Arc::new(Centre {
+            number,
+            host: format!("op{number}"),
+            world,
+            net,
+            judge,
+            receipt_id,
+            accounts,
+            state: Mutex::new(state),
+        })
     }
 
     pub fn set_habits(&self, habits: Habits) {
@@ -212,7 +228,8 @@ impl Service {
             self.respond_due(now);
             self.deliver_due(now);
             let response = self.due.keys().next().map(|(due, _)| *due);
-            let receives = self.link.session.bound_as().is_some_and(|kind| kind.receives()) && self.link.session.free_window() > 0;
+            let receives =
+                self.link.session.bound_as().is_some_and(|kind| kind.receives()) && self.link.session.free_window() > 0;
             let delivery = lock(&self.centre.state).outbox.keys().next().map(|(due, _)| *due).filter(|_| receives);
             // What another session posts is noticed soon enough.
             let look = now + Duration::from_millis(500);
@@ -237,7 +254,11 @@ impl Service {
                 Event::Response { token, status, .. } => self.acknowledged(token, status),
                 Event::NoResponse { token, .. } => self.again(token),
                 Event::Closed { reason, unanswered } => {
-                    self.centre.world.event(format_args!("op{}: closed {reason:?}, {} open", self.centre.number, unanswered.len()));
+                    self.centre.world.event(format_args!(
+                        "op{}: closed {reason:?}, {} open",
+                        self.centre.number,
+                        unanswered.len()
+                    ));
                     unanswered.into_iter().for_each(|token| self.again(token));
                     return false;
                 }
@@ -286,7 +307,9 @@ impl Service {
     fn respond_due(&mut self, now: Instant) {
         while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= now) {
             match entry.remove() {
-                Due::Respond(ticket, CommandStatus::EsmeRok, id) => self.link.session.respond_id(link::now(), ticket, id.as_bytes()),
+                Due::Respond(ticket, CommandStatus::EsmeRok, id) => {
+                    self.link.session.respond_id(link::now(), ticket, id.as_bytes())
+                }
                 Due::Respond(ticket, status, _) => self.link.session.respond(link::now(), ticket, status),
                 Due::Break => self.link.session.close(),
             }

@@ -66,7 +66,12 @@ impl<'a> Chaos<'a> {
     pub async fn rage(mut self) -> Option<Node> {
         let end = Instant::now() + self.world.millis(20_000, 90_000);
         let mishaps = Mishap::all(self.scene.faults);
-        let habits = Habits { late: self.world.number(1, 500), receipt_delay: self.world.number(1, 20_000), mobile: 10, ..Habits::default() };
+        let habits = Habits {
+            late: self.world.number(1, 500),
+            receipt_delay: self.world.number(1, 20_000),
+            mobile: 10,
+            ..Habits::default()
+        };
         self.scene.centres.iter().for_each(|centre| centre.set_habits(habits));
         while Instant::now() < end && self.node.is_some() {
             let next = Instant::now() + self.world.millis(200, 8000);
@@ -138,14 +143,13 @@ impl<'a> Chaos<'a> {
             return;
         }
         let connection = open[self.world.index(open.len())];
-        let until = Instant::now() + self.world.millis(500, 60_000);
+        let time = self.world.millis(500, 60_000);
         let (from_caller, from_listener) = [(true, true), (true, false), (false, true)][self.world.index(3)];
         if mishap == Mishap::Hold {
             let now = self.world.elapsed();
-            let end = now + until.saturating_duration_since(Instant::now());
-            self.scene.judge.book().lulls.push((None, now, end));
+            self.scene.judge.book().lulls.push((None, now, now + time));
         }
-        let hold = network::Mishap::Hold { from_caller, from_listener, until };
+        let hold = network::Mishap::Hold { from_caller, from_listener, time };
         self.scene.net.strike(connection, if mishap == Mishap::Cut { network::Mishap::Cut } else { hold });
     }
 

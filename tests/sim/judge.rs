@@ -27,8 +27,13 @@ pub enum Answer {
     Open,
     /// The connection ended first: it may be accepted or not.
     Unknown,
-    Accepted { id: Vec<u8>, at: Duration },
-    Refused { status: u32 },
+    Accepted {
+        id: Vec<u8>,
+        at: Duration,
+    },
+    Refused {
+        status: u32,
+    },
 }
 
 /// A submit_sm an operator has read.
@@ -138,7 +143,8 @@ impl Judge {
 
     /// An operator has read a submit_sm.
     pub fn sighted(&self, attempt: usize, sight: Sight) {
-        self.world.event(format_args!("op{}: message {attempt} part {}/{} {:?}", sight.centre, sight.part, sight.total, sight.verdict));
+        self.world
+            .event(format_args!("op{}: message {attempt} part {}/{} {:?}", sight.centre, sight.part, sight.total, sight.verdict));
         self.book().seen.entry(attempt).or_default().sights.push(sight);
     }
 

@@ -30,3 +30,11 @@ fn a_seed_repeats_every_event() {
 fn with_all_mishaps_nothing_is_lost() {
     seeds::run_all();
 }
+
+/// What judges the gateway must be able to find it guilty.
+#[test]
+fn a_disk_that_lies_about_fdatasync_is_noticed() {
+    let faults = Faults { crashes: true, lies: true, ..Faults::default() };
+    let lost = |seed| run(seed, faults, false).violations.iter().any(|what| what.contains("neither sent nor reported"));
+    assert!((0..10).any(lost));
+}

@@ -91,7 +91,7 @@ pub enum Mishap {
     /// Both ends get an error, what is on its way is lost.
     Cut,
     /// One direction, or both, stand still for so long; longer than all timers is a black hole.
-    Hold { from_caller: bool, from_listener: bool, until: Instant },
+    Hold { from_caller: bool, from_listener: bool, time: Duration },
 }
 
 impl Net {
@@ -131,7 +131,8 @@ impl Net {
                 wire.reset = true;
                 wire.pipes.iter_mut().for_each(|pipe| pipe.chunks.clear());
             }
-            Mishap::Hold { from_caller, from_listener, until } => {
+            Mishap::Hold { from_caller, from_listener, time } => {
+                let until = Instant::now() + time;
                 for (pipe, held) in wire.pipes.iter_mut().zip([from_caller, from_listener]) {
                     pipe.held = held.then_some(until);
                 }

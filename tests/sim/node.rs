@@ -186,15 +186,19 @@ impl Node {
 
 async fn accept(life: Arc<Life>, net: Arc<Net>, gateway: Arc<Gateway>, mut stop: watch::Receiver<bool>) {
     let mut incoming = net.listen(HOST);
-    let (shared, told) = (Shared::new(gateway), stop.clone());
+    let shared = Shared::new(gateway);
     let mut sessions = JoinSet::new();
+    // One for each: a watch wakes those who share it in random order.
+    let mut stops: Vec<watch::Sender<bool>> = Vec::new();
     loop {
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
             Some(stream) = incoming.recv() => {
-                let (shared, stop) = (shared.clone(), told.clone());
-                let session = sessions.spawn(async move { shared.serve("plain".into(), CALLER, stream, stop).await });
+                let (shared, (stop, stopped)) = (shared.clone(), watch::channel(false));
+                let session = sessions.spawn(async move { shared.serve("plain".into(), CALLER, stream, stopped).await });
+                stops.retain(|stop| !stop.is_closed());
+                stops.push(stop);
                 let mut tasks = lock(&life.tasks);
                 tasks.retain(|task| !task.is_finished());
                 tasks.push(session);
@@ -203,6 +207,10 @@ async fn accept(life: Arc<Life>, net: Arc<Net>, gateway: Arc<Gateway>, mut stop:
         }
     }
     drop(incoming);
+    for stop in stops {
+        // The session may have ended.
+        let _ = stop.send(true);
+    }
     while sessions.join_next().await.is_some() {}
 }
 
@@ -236,4 +244,3 @@ async fn keep_journal(life: Arc<Life>, mut steps: Steps<WeatheredDisk, Gateway>)
         }
     }
 }
-

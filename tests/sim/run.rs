@@ -85,7 +85,8 @@ pub struct Scene {
     pub apps: Vec<Arc<App>>,
     pub centres: Vec<Arc<Centre>>,
     pub layout: Layout,
-    stop: watch::Sender<bool>,
+    /// One for each session of an application: a watch wakes those who share it in random order.
+    stops: Vec<watch::Sender<bool>>,
     /// The operators that are there.
     services: [Option<Service>; 2],
 }
@@ -105,7 +106,7 @@ impl Scene {
         let manners = Manners { window: world.number(1, 20) as usize, pause: world.number(5, 1000), ..Manners::default() };
         let app = |number| App::new(number, &world, &net, &judge, manners, world.number(20, 80) as usize);
         let apps = (0..accounts).map(app).collect();
-        Scene { world, faults, net, drive, judge, apps, centres, layout, stop: watch::Sender::new(false), services: [None, None] }
+        Scene { world, faults, net, drive, judge, apps, centres, layout, stops: Vec::new(), services: [None, None] }
     }
 
     pub fn config(&self) -> smppgw::config::Config {
@@ -124,7 +125,10 @@ impl Scene {
             self.count(&node);
             self.check_empty().await;
         }
-        let _ = self.stop.send(true);
+        for stop in &self.stops {
+            // The application may be between two sessions.
+            let _ = stop.send(true);
+        }
         for person in people {
             // Whoever does not end is left.
             let _ = tokio::time::timeout(Duration::from_secs(60), person).await;
@@ -185,7 +189,9 @@ impl Scene {
         self.bring_back();
         for app in &self.apps {
             for _ in 0..2 {
-                people.push(tokio::spawn(app.clone().keep_session(BindKind::Transceiver, self.stop.subscribe())));
+                let (stop, stopped) = watch::channel(false);
+                self.stops.push(stop);
+                people.push(tokio::spawn(app.clone().keep_session(BindKind::Transceiver, stopped)));
             }
         }
         people

@@ -2,13 +2,18 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Once, mpsc};
+use std::time::Duration;
 
 use crate::run::{Faults, Report, run};
 
 /// Seeds of an ordinary test run.
 const FEW: u64 = 24;
+
+/// No run takes so long.
+const STUCK: Duration = Duration::from_secs(120);
 
 thread_local! {
     /// What has panicked on this thread: the runtime hides it when it was a task.
@@ -68,29 +73,48 @@ pub fn run_all() {
     let first = from_environment("SIM_FIRST").unwrap_or(0);
     let end = first + from_environment("SIM_SEEDS").unwrap_or(FEW);
     let next = AtomicU64::new(first);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let mut failed: Vec<Report> = std::thread::scope(|scope| {
-        let work = || {
-            let mut failed = Vec::new();
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= end {
-                    return failed;
-                }
-                let report = guarded(seed, faults_of(seed), false);
-                if !report.violations.is_empty() {
-                    eprintln!("seed {seed} failed: {}", report.violations[0].lines().next().unwrap_or_default());
-                    failed.push(report);
-                }
-            }
-        };
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| work(&next, end))).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
     });
     failed.sort_by_key(|report| report.seed);
     let seeds: Vec<u64> = failed.iter().map(|report| report.seed).collect();
     if let Some(first) = failed.first() {
-        eprintln!("failed: {seeds:?}; replay one with SIM_SEED=n");
+        eprintln!("failed: {seeds:?}; \"make sim SEED={}\" tells the first one in full", seeds[0]);
         check(first);
     }
+}
+
+/// Runs seeds until none is left; those that failed.
+fn work(next: &AtomicU64, end: u64) -> Vec<Report> {
+    let mut failed = Vec::new();
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= end {
+            return failed;
+        }
+        let report = timed(seed, || guarded(seed, faults_of(seed), false));
+        if let Some(first) = report.violations.first() {
+            eprintln!("seed {seed} failed: {}", first.lines().next().unwrap_or_default());
+            failed.push(report);
+        }
+    }
+}
+
+/// A task that never waits lets no time pass, and its run would never end: the process does.
+fn timed(seed: u64, run: impl FnOnce() -> Report) -> Report {
+    let (done, is_done) = mpsc::channel::<()>();
+    let watch = move || {
+        if is_done.recv_timeout(STUCK) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("seed {seed} failed: it does not end; \"make sim SEED={seed}\" shows where it stands still");
+            std::process::exit(1);
+        }
+    };
+    let watcher = std::thread::spawn(watch);
+    let report = run();
+    drop(done);
+    // It had nothing to say.
+    let _ = watcher.join();
+    report
 }
