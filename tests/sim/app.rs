@@ -13,7 +13,7 @@ use smppgw::smpp::{
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::judge::{Answer, Arrival, Attempt, Judge};
+use crate::judge::{Answer, Arrival, Attempt, Judge, Receipt};
 use crate::network::{Net, until};
 use crate::node::HOST;
 use crate::world::{World, lock};
@@ -53,6 +53,9 @@ pub struct Wanted {
     wide: bool,
     receipt: u8,
     validity: Option<u64>,
+    delay: Option<u64>,
+    /// By data_sm, which has no field for times.
+    data: bool,
 }
 
 impl App {
@@ -64,12 +67,17 @@ impl App {
         manners: Manners,
         messages: usize,
     ) -> Arc<App> {
-        let wanted = |_| Wanted {
-            prefix: if world.percent(50) { "35840" } else { "35850" },
-            length: if world.percent(25) { world.number(161, 600) as usize } else { world.number(12, 150) as usize },
-            wide: world.percent(10),
-            receipt: [1, 1, 1, 0, 2][world.index(5)],
-            validity: world.percent(10).then(|| world.number(2, 30)),
+        let wanted = |_| {
+            let data = world.percent(10);
+            Wanted {
+                prefix: if world.percent(50) { "35840" } else { "35850" },
+                length: if world.percent(25) { world.number(161, 600) as usize } else { world.number(12, 150) as usize },
+                wide: world.percent(10),
+                receipt: [1, 1, 1, 0, 2][world.index(5)],
+                validity: (!data && world.percent(10)).then(|| world.number(2, 30)),
+                delay: (!data && world.percent(5)).then(|| world.number(10, 30)),
+                data,
+            }
         };
         let waiting = Mutex::new((0..messages).map(wanted).collect());
         let (world, net, judge) = (world.clone(), net.clone(), judge.clone());
@@ -139,6 +147,7 @@ impl App {
             data_coding: if wanted.wide { 8 } else { 0 },
             receipt: wanted.receipt,
             validity: wanted.validity.map(Duration::from_secs),
+            delay: Duration::from_secs(wanted.delay.unwrap_or(0)),
             answer: Answer::Open,
         };
         book.by_destination.insert(destination, number);
@@ -182,7 +191,7 @@ impl Talk<'_> {
             if let Some(pause) = pause {
                 self.pause(pause).await;
             }
-            let submits = self.link.session.free_window() > 0 && !lock(&self.app.waiting).is_empty();
+            let submits = self.kind.transmits() && self.link.session.free_window() > 0 && !lock(&self.app.waiting).is_empty();
             let due = self.answers.iter().map(|(due, ..)| *due).chain(submits.then_some(self.next)).min();
             tokio::select! {
                 biased;
@@ -240,22 +249,29 @@ impl Talk<'_> {
     /// Submits one message if it may; says how long to wait for the next.
     fn submit(&mut self) -> Option<Duration> {
         let app = self.app;
-        if self.kind == BindKind::Receiver || self.next > Instant::now() || self.link.session.free_window() == 0 {
+        if !self.kind.transmits() || self.next > Instant::now() || self.link.session.free_window() == 0 {
             return None;
         }
         let wanted = lock(&app.waiting).pop_front()?;
         let number = app.attempt(&wanted);
         let attempt = app.judge.book().attempts[number].clone();
-        let long = attempt.text.len() > 254;
+        let (command, long) = match wanted.data {
+            true => (CommandId::DataSm, true),
+            false => (CommandId::SubmitSm, attempt.text.len() > 254),
+        };
         let mut tlvs = bytes::BytesMut::new();
         if long {
             tlv::put(&mut tlvs, TlvTag::MessagePayload, &attempt.text);
         }
-        let validity = attempt.validity.map(|validity| format!("0000000000{:02}000R", validity.as_secs())).unwrap_or_default();
+        let relative = |seconds: u64| format!("0000000000{seconds:02}000R");
+        // The validity begins when it may be sent.
+        let validity = wanted.validity.map(|seconds| relative(seconds + wanted.delay.unwrap_or(0))).unwrap_or_default();
+        let schedule = wanted.delay.map(relative).unwrap_or_default();
         let sender = format!("APP{}", app.number);
         let view = MessageView {
             source: AddressView { ton: 5, npi: 0, digits: sender.as_bytes() },
             destination: AddressView { ton: 1, npi: 1, digits: attempt.destination.as_bytes() },
+            schedule_delivery_time: schedule.as_bytes(),
             validity_period: validity.as_bytes(),
             registered_delivery: attempt.receipt,
             data_coding: attempt.data_coding,
@@ -263,9 +279,9 @@ impl Talk<'_> {
             tlvs: Tlvs::encoded(&tlvs),
             ..MessageView::default()
         };
-        let body = |out: &mut bytes::BytesMut| encode::message_body(out, CommandId::SubmitSm, &view);
+        let body = |out: &mut bytes::BytesMut| encode::message_body(out, command, &view);
         *lock(&app.open) += 1;
-        match self.link.session.send(link::now(), CommandId::SubmitSm, (number, wanted), body) {
+        match self.link.session.send(link::now(), command, (number, wanted), body) {
             Ok(_) => app.world.event(format_args!("app{}: submits {number}", app.number)),
             Err(refused) => self.unknown(refused.token),
         }
@@ -317,8 +333,9 @@ impl Talk<'_> {
                 ));
                 match app.judge.attempt_for(view.source.digits) {
                     Some(attempt) => {
-                        let entry = (arrival, state, receipt.id.to_vec());
-                        app.judge.book().seen.entry(attempt).or_default().receipts.push(entry);
+                        let part = view.tlvs.sar_segment_seqnum();
+                        let receipt = Receipt { arrival, state, id: receipt.id.to_vec(), part };
+                        app.judge.book().seen.entry(attempt).or_default().receipts.push(receipt);
                     }
                     None => world.violation(format_args!("app{}: a receipt of nothing: {view:?}", app.number)),
                 }

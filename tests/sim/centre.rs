@@ -38,6 +38,8 @@ pub struct Habits {
     pub early: u32,
     pub twice: u32,
     pub never: u32,
+    /// Tells that the message is on its way, too.
+    pub on_the_way: u32,
     pub receipt_delay: u64,
     /// Of a hundred turns so many bring an MO message.
     pub mobile: u32,
@@ -52,6 +54,8 @@ pub struct Centre {
     judge: Arc<Judge>,
     receipt_id: ReceiptId,
     accounts: usize,
+    /// After so many ids they begin again.
+    ids: u64,
     state: Mutex<Store>,
 }
 
@@ -88,7 +92,8 @@ impl Centre {
         receipt_id: ReceiptId,
         accounts: usize,
     ) -> Arc<Centre> {
-        let state = Store { habits: Habits::default(), next_id: 1000, outbox: BTreeMap::new(), next_item: 0, in_flight: 0 };
+        let state = Store { habits: Habits::default(), next_id: 0, outbox: BTreeMap::new(), next_item: 0, in_flight: 0 };
+        let ids = if world.percent(30) { world.number(30, 100) } else { u64::MAX };
         let (world, net, judge) = (world.clone(), net.clone(), judge.clone());
         Arc::new(Centre {
             number,
@@ -98,6 +103,7 @@ impl Centre {
             judge,
             receipt_id,
             accounts,
+            ids,
             state: Mutex::new(state),
         })
     }
@@ -338,7 +344,9 @@ impl Service {
         let refusal = refusals.into_iter().find(|(share, ..)| world.percent(*share));
         let verdict = refusal.map_or(Verdict::Taken, |(.., verdict)| verdict);
         let Part { sequence, total, reference } = part;
-        centre.judge.sighted(attempt, Sight { centre: centre.number, part: sequence, total, reference, verdict });
+        centre
+            .judge
+            .sighted(attempt, Sight { centre: centre.number, at: world.elapsed(), part: sequence, total, reference, verdict });
         let delay = world.millis(0, habits.late);
         if let Some((_, status, _)) = refusal {
             return self.later(delay, Due::Respond(frame.ticket(), status, String::new()));
@@ -346,7 +354,7 @@ impl Service {
         let id = {
             let mut state = lock(&centre.state);
             state.next_id += 1;
-            state.next_id
+            1000 + state.next_id % centre.ids
         };
         if world.percent(habits.drops) {
             self.later(delay, Due::Break);
@@ -354,14 +362,14 @@ impl Service {
             self.later(delay, Due::Respond(frame.ticket(), CommandStatus::EsmeRok, id.to_string()));
         }
         if view.registered_delivery & 3 != 0 {
-            self.plan_receipt(attempt, sequence, &view, id, delay);
+            self.plan_receipt(attempt, (sequence, total), &view, id, delay);
         }
         if world.percent(habits.mobile) {
             centre.write_mobile();
         }
     }
 
-    fn plan_receipt(&self, attempt: usize, part: u8, view: &MessageView<'_>, id: u64, response: Duration) {
+    fn plan_receipt(&self, attempt: usize, (part, total): (u8, u8), view: &MessageView<'_>, id: u64, response: Duration) {
         let (centre, world) = (&self.centre, &self.centre.world);
         let habits = centre.habits();
         // What is sent twice is one message to the handset.
@@ -369,7 +377,7 @@ impl Service {
         let fate = {
             let mut book = centre.judge.book();
             let fates = &mut book.seen.entry(attempt).or_default().fates;
-            fates.entry(part).or_insert_with(|| drawn.word().to_owned()).clone()
+            fates.entry((centre.number, total, part)).or_insert_with(|| drawn.word().to_owned()).clone()
         };
         let state = if fate == State::Delivered.word() { State::Delivered } else { State::Undeliverable };
         if world.percent(habits.never) {
@@ -378,6 +386,9 @@ impl Service {
         }
         let early = world.percent(habits.early);
         let delay = if early { Duration::ZERO } else { response + world.millis(1, habits.receipt_delay.max(1)) };
+        if world.percent(habits.on_the_way) {
+            centre.post(response / 2, centre.write_receipt(view, id, State::Enroute));
+        }
         let item = centre.write_receipt(view, id, state);
         if world.percent(habits.twice) {
             centre.post(delay + world.millis(0, 3000), item.clone());

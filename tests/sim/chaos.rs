@@ -168,6 +168,7 @@ impl<'a> Chaos<'a> {
             early: share(50),
             twice: share(30),
             never: share(20),
+            on_the_way: share(30),
             receipt_delay: world.number(0, 30_000),
             mobile: share(30),
         };

@@ -18,6 +18,8 @@ pub struct Attempt {
     /// registered_delivery: 0 none, 1 every final state, 2 failures only.
     pub receipt: u8,
     pub validity: Option<Duration>,
+    /// How long after its acceptance it may be sent at the earliest.
+    pub delay: Duration,
     pub answer: Answer,
 }
 
@@ -40,6 +42,7 @@ pub enum Answer {
 #[derive(Debug, Clone)]
 pub struct Sight {
     pub centre: usize,
+    pub at: Duration,
     /// From 1.
     pub part: u8,
     pub total: u8,
@@ -87,14 +90,23 @@ pub struct MobilePart {
     pub arrivals: Vec<Arrival>,
 }
 
+/// A receipt as it reached an application.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    pub arrival: Arrival,
+    pub state: String,
+    pub id: Vec<u8>,
+    /// Of this part only.
+    pub part: Option<u8>,
+}
+
 /// Everything seen of one attempt.
 #[derive(Debug, Default)]
 pub struct Seen {
     pub sights: Vec<Sight>,
-    /// Final states in receipts, with the id they named.
-    pub receipts: Vec<(Arrival, String, Vec<u8>)>,
-    /// Final states the operators have decided on, by part.
-    pub fates: BTreeMap<u8, String>,
+    pub receipts: Vec<Receipt>,
+    /// Final states the operators have decided on, by operator, number of parts, and part.
+    pub fates: BTreeMap<(usize, u8, u8), String>,
     /// For a part of it no receipt comes.
     pub silent: bool,
 }
@@ -185,76 +197,120 @@ fn surplus(seen: &Seen) -> usize {
 
 /// Have operators taken all its parts, so that a handset could join them?
 fn sent_whole(seen: &Seen) -> bool {
+    !wholes(seen).is_empty()
+}
+
+/// Has a handset all its parts?
+fn delivered(seen: &Seen) -> bool {
+    let arrived = |(centre, total): &(usize, u8)| {
+        (1..=*total).all(|part| seen.fates.get(&(*centre, *total, part)).is_some_and(|fate| fate == "DELIVRD"))
+    };
+    wholes(seen).iter().any(arrived)
+}
+
+/// The operators that have taken all parts of it, and in how many.
+fn wholes(seen: &Seen) -> Vec<(usize, u8)> {
     let taken = seen.sights.iter().filter(|sight| sight.verdict == Verdict::Taken);
     let mut whole: BTreeMap<(usize, u16, u8), BTreeSet<u8>> = BTreeMap::new();
     for sight in taken {
         whole.entry((sight.centre, sight.reference, sight.total)).or_default().insert(sight.part);
     }
-    whole.iter().any(|((_, _, total), parts)| parts.len() == usize::from(*total))
+    let whole = whole.into_iter().filter(|((_, _, total), parts)| parts.len() == usize::from(*total));
+    whole.map(|((centre, _, total), _)| (centre, total)).collect()
 }
 
 fn complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<String> {
     let accepted = match &attempt.answer {
-        Answer::Accepted { id, .. } => Some(id),
+        Answer::Accepted { id, at } => Some((id, *at)),
         Answer::Refused { status } => {
+            // A group that failed may be on the disk, and come back after a crash.
             let excused = book.damaged || (book.disk_failed && !book.crashes.is_empty());
             let sent = !seen.sights.is_empty() || !seen.receipts.is_empty();
             return (sent && !excused).then(|| format!("was refused with 0x{status:02X}, and sent"));
         }
         Answer::Open | Answer::Unknown => None,
     };
-    let wrong = seen.receipts.iter().find(|(arrival, ..)| arrival.account != attempt.account);
-    if let Some((arrival, ..)) = wrong {
-        return Some(format!("its receipt went to app{}", arrival.account));
-    }
-    if let Some(id) = accepted
-        && let Some((.., other)) = seen.receipts.iter().find(|(.., named)| named != id)
-    {
-        return Some(format!("its receipt names {}", String::from_utf8_lossy(other)));
-    }
-    if let Some(complaint) = receipt_complaint(book, attempt, seen) {
+    if let Some(complaint) = receipts_complaint(book, attempt, seen) {
         return Some(complaint);
     }
-    accepted.filter(|_| !book.damaged)?;
-    let failed = seen.receipts.iter().any(|(_, state, _)| state != "DELIVRD");
+    let (id, at) = accepted.filter(|_| !book.damaged)?;
+    if let Some(other) = seen.receipts.iter().find(|receipt| receipt.id != *id) {
+        return Some(format!("its receipt names {}", String::from_utf8_lossy(&other.id)));
+    }
+    // The response may have taken its time, but not the second that times are rounded to.
+    if !attempt.delay.is_zero() && seen.sights.iter().any(|sight| sight.at + Duration::from_secs(6) < at + attempt.delay) {
+        return Some("was sent before its time".to_owned());
+    }
+    let failed = seen.receipts.iter().any(|receipt| receipt.state != "DELIVRD");
     if !sent_whole(seen) && !failed && !(attempt.receipt == 0 && may_fail(attempt, seen)) {
         return Some("was accepted, and neither sent nor reported".to_owned());
     }
-    if attempt.receipt == 1 && seen.receipts.is_empty() {
+    if attempt.receipt == 1 && !reported(seen) {
         return Some("no receipt came".to_owned());
     }
-    let delivered = sent_whole(seen) && seen.fates.values().all(|fate| fate == "DELIVRD");
-    if attempt.receipt == 2 && seen.receipts.is_empty() && !delivered {
+    if attempt.receipt == 2 && seen.receipts.is_empty() && !delivered(seen) {
         return Some("no receipt of its failure came".to_owned());
     }
     None
+}
+
+/// Has it a receipt, or one for each of its parts?
+fn reported(seen: &Seen) -> bool {
+    let parts: BTreeSet<u8> = seen.receipts.iter().filter_map(|receipt| receipt.part).collect();
+    let total = seen.sights.iter().map(|sight| usize::from(sight.total)).max().unwrap_or(1);
+    let by_parts = !parts.is_empty();
+    if by_parts { parts.len() >= total } else { !seen.receipts.is_empty() }
 }
 
 /// Is there a reason for which a message may fail without a word, when no receipt was asked for?
 fn may_fail(attempt: &Attempt, seen: &Seen) -> bool {
     let count = |verdict| seen.sights.iter().filter(|sight| sight.verdict == verdict).count();
     let expired = attempt.validity.is_some();
-    count(Verdict::Never) > 0 || count(Verdict::Vague) >= 3 || expired
+    // A vague refusal is final at the third attempt, whatever became of those before.
+    count(Verdict::Never) > 0 || count(Verdict::Vague) > 0 || expired
 }
 
-fn receipt_complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<String> {
-    let arrivals: Vec<Arrival> = seen.receipts.iter().map(|(arrival, ..)| arrival.clone()).collect();
-    if attempt.receipt == 0 && !arrivals.is_empty() {
+fn receipts_complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<String> {
+    if let Some(wrong) = seen.receipts.iter().find(|receipt| receipt.arrival.account != attempt.account) {
+        return Some(format!("its receipt went to app{}", wrong.arrival.account));
+    }
+    if attempt.receipt == 0 && !seen.receipts.is_empty() {
         return Some("a receipt nobody asked for".to_owned());
     }
-    let states: BTreeSet<&str> = seen.receipts.iter().map(|(_, state, _)| state.as_str()).collect();
+    let mut by_part: BTreeMap<Option<u8>, Vec<&Receipt>> = BTreeMap::new();
+    for receipt in &seen.receipts {
+        by_part.entry(receipt.part).or_default().push(receipt);
+    }
+    by_part.values().find_map(|receipts| receipt_complaint(book, attempt, seen, receipts))
+}
+
+/// Of receipts that say the same thing.
+fn receipt_complaint(book: &Book, attempt: &Attempt, seen: &Seen, receipts: &[&Receipt]) -> Option<String> {
+    let states: BTreeSet<&str> = receipts.iter().map(|receipt| receipt.state.as_str()).collect();
+    let (part, state) = (receipts[0].part, receipts[0].state.as_str());
     if states.len() > 1 && !book.damaged {
         return Some(format!("its receipts say {states:?}"));
     }
-    if states.contains("DELIVRD") {
-        let all = sent_whole(seen) && !seen.fates.is_empty() && seen.fates.values().all(|fate| fate == "DELIVRD");
-        if !all {
-            return Some("is said to be delivered, and is not".to_owned());
-        }
-        if attempt.receipt == 2 {
-            return Some("a receipt of success although only failures were asked for".to_owned());
-        }
+    let fate = |state: &str| match part {
+        Some(part) => seen.fates.iter().any(|((.., of), fate)| *of == part && fate == state),
+        None if state == "DELIVRD" => delivered(seen),
+        None => seen.fates.values().any(|fate| fate == state),
+    };
+    let refused = || seen.sights.iter().any(|sight| matches!(sight.verdict, Verdict::Never | Verdict::Vague));
+    let true_to_fact = match state {
+        "DELIVRD" | "UNDELIV" => fate(state),
+        "REJECTD" => refused(),
+        // Its validity has ended, or no receipt came, or more than one message could have been meant.
+        "EXPIRED" => true,
+        _ => false,
+    };
+    if !true_to_fact && !book.damaged {
+        return Some(format!("is said to be {state}, and is not"));
     }
+    if attempt.receipt == 2 && state == "DELIVRD" {
+        return Some("a receipt of success although only failures were asked for".to_owned());
+    }
+    let arrivals: Vec<Arrival> = receipts.iter().map(|receipt| receipt.arrival.clone()).collect();
     repeated(book, &arrivals).then(|| "its receipt came again without a reason".to_owned())
 }
 

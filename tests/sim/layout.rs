@@ -19,6 +19,8 @@ struct Operator {
     unknown_outcome: &'static str,
     receipt_id: &'static str,
     rate: Option<u64>,
+    /// Sends and receives on binds of their own.
+    apart: bool,
 }
 
 impl Operator {
@@ -30,12 +32,25 @@ impl Operator {
             unknown_outcome: ["resend", "next"][world.index(2)],
             receipt_id,
             rate: world.percent(20).then(|| world.number(20, 100)),
+            apart: world.percent(25),
         }
     }
 
     fn text(&self, number: usize) -> String {
-        let Operator { window, binds, long_messages, unknown_outcome, receipt_id, rate } = self;
+        let Operator { window, binds, long_messages, unknown_outcome, receipt_id, rate, apart } = self;
         let rate = rate.map(|rate| format!("rate = {rate}")).unwrap_or_default();
+        let bind = |kind: &str| {
+            format!(
+                r#"
+                [[operator.bind]]
+                address = "op{number}:2775"
+                system_id = "gw"
+                type = "{kind}"
+                count = {binds}
+                "#
+            )
+        };
+        let binds = if *apart { bind("transmitter") + &bind("receiver") } else { bind("transceiver") };
         format!(
             r#"
             [[operator]]
@@ -47,12 +62,8 @@ impl Operator {
             {rate}
             retry = {{ min = "1s", max = "10s" }}
             reconnect = {{ min = "200ms", max = "5s" }}
-            [[operator.bind]]
-            address = "op{number}:2775"
-            system_id = "gw"
-            count = {binds}
             "#
-        )
+        ) + &binds
     }
 }
 
@@ -107,6 +118,7 @@ impl Layout {
         let mut text = GENERAL.to_owned();
         for account in 0..self.accounts {
             let window = self.account_window;
+            let receipts = if account == 1 { "part" } else { "message" };
             text += &format!(
                 r#"
                 [[account]]
@@ -114,6 +126,7 @@ impl Layout {
                 password = "secret"
                 binds = 8
                 window = {window}
+                receipts = "{receipts}"
                 [[inbound]]
                 number = "1300{account}"
                 account = "app{account}"

@@ -188,10 +188,11 @@ impl Scene {
         let mut people = Vec::new();
         self.bring_back();
         for app in &self.apps {
-            for _ in 0..2 {
+            let kinds = [[BindKind::Transceiver, BindKind::Transceiver], [BindKind::Transmitter, BindKind::Receiver]];
+            for kind in kinds[self.world.index(2)] {
                 let (stop, stopped) = watch::channel(false);
                 self.stops.push(stop);
-                people.push(tokio::spawn(app.clone().keep_session(BindKind::Transceiver, stopped)));
+                people.push(tokio::spawn(app.clone().keep_session(kind, stopped)));
             }
         }
         people
