@@ -300,7 +300,11 @@ impl Housekeeping {
             let Some(job) = &item.payload else { continue };
             let other = job.route.iter().find(|key| up.contains(*key));
             match other {
-                Some(key) => self.gateway.operator(*key).push((item, now)),
+                Some(key) => {
+                    // It may have been scheduled for later.
+                    let due = job.message.not_before.max(now);
+                    self.gateway.operator(*key).push((item, due));
+                }
                 None if removed => {
                     let (id, account, job) = (item.id, item.account, job.clone());
                     self.gateway.route_again(Waiting { id, account, bound_to: None, done: 0, job });

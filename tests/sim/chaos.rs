@@ -239,6 +239,7 @@ impl<'a> Chaos<'a> {
             (0..self.world.number(0, 3)).for_each(|_| self.scene.drive.flip_bit());
         }
         let mut book = self.scene.judge.book();
+        book.power_cuts += usize::from(power);
         book.damaged |= self.scene.faults.damage;
         book.crashes.push(now);
         book.open_at_crashes += self.windows;

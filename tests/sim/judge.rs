@@ -111,6 +111,13 @@ pub struct Seen {
     pub silent: bool,
 }
 
+impl Book {
+    /// Of what was being written when the power went, any part may be missing.
+    pub fn may_be_damaged(&self) -> bool {
+        self.damaged || self.disk_failed || self.power_cuts > 0
+    }
+}
+
 /// The records.
 #[derive(Default)]
 pub struct Book {
@@ -125,6 +132,7 @@ pub struct Book {
     /// still.
     pub lulls: Vec<(Option<u64>, Duration, Duration)>,
     pub disk_failed: bool,
+    pub power_cuts: usize,
     /// Bits have turned on the disk: what their records said may be lost, and nothing else may happen.
     pub damaged: bool,
     /// Requests that were open at crashes at most.

@@ -141,8 +141,8 @@ impl Scene {
         for _ in 0..100 {
             match Node::start(&self.world, &self.net, &self.drive, self.config()) {
                 Ok(node) => {
-                    if node.damaged > 0 && !self.faults.damage {
-                        self.world.violation(format_args!("the spool is damaged although no bit has turned"));
+                    if node.damaged > 0 && !self.judge.book().may_be_damaged() {
+                        self.world.violation(format_args!("the spool is damaged without a reason"));
                     }
                     return Some(node);
                 }
