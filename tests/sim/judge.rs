@@ -250,7 +250,8 @@ fn complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<String> {
         return Some("was sent before its time".to_owned());
     }
     let failed = seen.receipts.iter().any(|receipt| receipt.state != "DELIVRD");
-    if !sent_whole(seen) && !failed && !(attempt.receipt == 0 && may_fail(attempt, seen)) {
+    let silently = attempt.receipt == 0 && may_fail(attempt, seen);
+    if !sent_whole(seen) && !failed && !silently {
         return Some("was accepted, and neither sent nor reported".to_owned());
     }
     if attempt.receipt == 1 && !reported(seen) {
@@ -330,7 +331,8 @@ fn repeated(book: &Book, arrivals: &[Arrival]) -> bool {
 /// Is there a reason for which what has arrived may do so again until then?
 fn may_repeat(book: &Book, arrival: &Arrival, until: Duration) -> bool {
     let between = |at: &Duration| (arrival.at..=until).contains(at);
-    let broke = book.broken.get(&arrival.session).is_some_and(between);
+    // The gateway may have known of it first.
+    let broke = book.broken.get(&arrival.session).is_some_and(|at| (arrival.at..=until + Duration::from_secs(2)).contains(at));
     let lull = |(session, from, to): &(Option<u64>, Duration, Duration)| {
         session.is_none_or(|session| session == arrival.session) && *from <= until && arrival.at <= *to
     };
