@@ -147,6 +147,7 @@ impl App {
             data_coding: if wanted.wide { 8 } else { 0 },
             receipt: wanted.receipt,
             validity: wanted.validity.map(Duration::from_secs),
+            submitted: self.world.elapsed(),
             delay: Duration::from_secs(wanted.delay.unwrap_or(0)),
             answer: Answer::Open,
         };
@@ -295,7 +296,7 @@ impl Talk<'_> {
         *lock(&app.open) -= 1;
         let accepted = status == CommandStatus::EsmeRok;
         app.judge.book().attempts[number].answer = match accepted {
-            true => Answer::Accepted { id, at: app.world.elapsed() },
+            true => Answer::Accepted { id },
             false => Answer::Refused { status: status.into() },
         };
         if !accepted {

@@ -18,7 +18,8 @@ pub struct Attempt {
     /// registered_delivery: 0 none, 1 every final state, 2 failures only.
     pub receipt: u8,
     pub validity: Option<Duration>,
-    /// How long after its acceptance it may be sent at the earliest.
+    pub submitted: Duration,
+    /// How long after its submission it may be sent at the earliest.
     pub delay: Duration,
     pub answer: Answer,
 }
@@ -31,7 +32,6 @@ pub enum Answer {
     Unknown,
     Accepted {
         id: Vec<u8>,
-        at: Duration,
     },
     Refused {
         status: u32,
@@ -229,7 +229,7 @@ fn wholes(seen: &Seen) -> Vec<(usize, u8)> {
 
 fn complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<String> {
     let accepted = match &attempt.answer {
-        Answer::Accepted { id, at } => Some((id, *at)),
+        Answer::Accepted { id } => Some(id),
         Answer::Refused { status } => {
             // A group that failed may be on the disk, and come back after a crash.
             let excused = book.damaged || (book.disk_failed && !book.crashes.is_empty());
@@ -241,13 +241,14 @@ fn complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<String> {
     if let Some(complaint) = receipts_complaint(book, attempt, seen) {
         return Some(complaint);
     }
-    let (id, at) = accepted.filter(|_| !book.damaged)?;
+    // Times are told in whole seconds.
+    let earliest = (attempt.submitted + attempt.delay).saturating_sub(Duration::from_secs(1));
+    if seen.sights.iter().any(|sight| sight.at < earliest) {
+        return Some("was sent before its time".to_owned());
+    }
+    let id = accepted.filter(|_| !book.damaged)?;
     if let Some(other) = seen.receipts.iter().find(|receipt| receipt.id != *id) {
         return Some(format!("its receipt names {}", String::from_utf8_lossy(&other.id)));
-    }
-    // The response may have taken its time, but not the second that times are rounded to.
-    if !attempt.delay.is_zero() && seen.sights.iter().any(|sight| sight.at + Duration::from_secs(6) < at + attempt.delay) {
-        return Some("was sent before its time".to_owned());
     }
     let failed = seen.receipts.iter().any(|receipt| receipt.state != "DELIVRD");
     let silently = attempt.receipt == 0 && may_fail(attempt, seen);
