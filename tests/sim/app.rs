@@ -48,14 +48,15 @@ pub struct App {
 /// A message as it is to be submitted.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    prefix: &'static str,
-    length: usize,
-    wide: bool,
-    receipt: u8,
-    validity: Option<u64>,
-    delay: Option<u64>,
+    pub prefix: &'static str,
+    pub length: usize,
+    pub wide: bool,
+    pub receipt: u8,
+    /// In seconds, as the delay is.
+    pub validity: Option<u64>,
+    pub delay: Option<u64>,
     /// By data_sm, which has no field for times.
-    data: bool,
+    pub data: bool,
 }
 
 impl App {
@@ -82,6 +83,11 @@ impl App {
         let waiting = Mutex::new((0..messages).map(wanted).collect());
         let (world, net, judge) = (world.clone(), net.clone(), judge.clone());
         Arc::new(App { number, world, net, judge, manners: Mutex::new(manners), waiting, open: Mutex::new(0) })
+    }
+
+    /// One more message to submit, next.
+    pub fn want(&self, wanted: Wanted) {
+        lock(&self.waiting).push_front(wanted);
     }
 
     pub fn set_manners(&self, manners: Manners) {

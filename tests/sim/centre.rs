@@ -94,6 +94,7 @@ impl Centre {
     ) -> Arc<Centre> {
         let state = Store { habits: Habits::default(), next_id: 0, outbox: BTreeMap::new(), next_item: 0, in_flight: 0 };
         let ids = if world.percent(30) { world.number(30, 100) } else { u64::MAX };
+        judge.book().receipts_late |= ids < u64::MAX;
         let (world, net, judge) = (world.clone(), net.clone(), judge.clone());
         Arc::new(Centre {
             number,

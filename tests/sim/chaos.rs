@@ -59,6 +59,7 @@ impl Mishap {
 impl<'a> Chaos<'a> {
     pub fn new(scene: &'a mut Scene, node: Node) -> Self {
         let (world, windows) = (scene.world.clone(), scene.layout.windows());
+        scene.judge.book().receipts_late |= scene.faults.network || scene.faults.operators;
         Chaos { scene, node: Some(node), world, ends: BTreeMap::new(), count: 0, windows }
     }
 

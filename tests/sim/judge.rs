@@ -131,6 +131,8 @@ pub struct Book {
     /// When answers may have been late: of one session, because its application did not listen, or of all, because a connection stood
     /// still.
     pub lulls: Vec<(Option<u64>, Duration, Duration)>,
+    /// Receipts may come after the time they are waited for, or name an id that means more than one message.
+    pub receipts_late: bool,
     pub disk_failed: bool,
     pub power_cuts: usize,
     /// Bits have turned on the disk: what their records said may be lost, and nothing else may happen.
@@ -310,8 +312,7 @@ fn receipt_complaint(book: &Book, attempt: &Attempt, seen: &Seen, receipts: &[&R
     let true_to_fact = match state {
         "DELIVRD" | "UNDELIV" => fate(state),
         "REJECTD" => refused(),
-        // Its validity has ended, or no receipt came, or more than one message could have been meant.
-        "EXPIRED" => true,
+        "EXPIRED" => book.receipts_late || seen.silent || attempt.validity.is_some(),
         _ => false,
     };
     if !true_to_fact && !book.damaged {

@@ -103,6 +103,11 @@ impl Layout {
         changed
     }
 
+    /// Without this operator.
+    pub fn without(&self, operator: usize) -> Layout {
+        Layout { without: Some(operator), ..self.clone() }
+    }
+
     /// With all operators there.
     pub fn whole(&self) -> Layout {
         Layout { without: None, ..self.clone() }

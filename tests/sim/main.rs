@@ -10,6 +10,7 @@ mod network;
 mod node;
 mod run;
 mod seeds;
+mod stories;
 mod world;
 
 use run::{Faults, run};

@@ -63,6 +63,11 @@ const QUIET: Duration = Duration::from_secs(1800);
 
 /// Runs the seed on this thread; no time passes outside.
 pub fn run(seed: u64, faults: Faults, loud: bool) -> Report {
+    tell(seed, faults, loud, async |scene, node| Chaos::new(scene, node).rage().await)
+}
+
+/// As [`run`], but what happens before the quiet end is told; it gives back the gateway that runs then.
+pub fn tell(seed: u64, faults: Faults, loud: bool, story: impl AsyncFnOnce(&mut Scene, Node) -> Option<Node>) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -70,7 +75,7 @@ pub fn run(seed: u64, faults: Faults, loud: bool) -> Report {
     };
     runtime.block_on(async {
         let world = World::new(seed, loud);
-        Scene::draw(world.clone(), faults).play().await;
+        Scene::draw(world.clone(), faults).play(story).await;
         Report { seed, violations: world.violations(), tail: world.tail(), digest: world.digest() }
     })
 }
@@ -113,11 +118,11 @@ impl Scene {
         configure(&self.layout.text())
     }
 
-    async fn play(mut self) {
+    async fn play(mut self, story: impl AsyncFnOnce(&mut Scene, Node) -> Option<Node>) {
         self.drive.set_weather(disk::Weather { lies: self.faults.lies, ..disk::Weather::default() });
         let people = self.spawn_people();
         let Some(node) = self.start().await else { return };
-        let node = Chaos::new(&mut self, node).rage().await;
+        let node = story(&mut self, node).await;
         self.calm();
         if let Some(mut node) = node {
             self.settle(&node).await;

@@ -103,7 +103,7 @@ fn work(next: &AtomicU64, end: u64) -> Vec<Report> {
 }
 
 /// A task that never waits lets no time pass, and its run would never end: the process does.
-fn timed(seed: u64, run: impl FnOnce() -> Report) -> Report {
+pub fn timed(seed: u64, run: impl FnOnce() -> Report) -> Report {
     let (done, is_done) = mpsc::channel::<()>();
     let watch = move || {
         if is_done.recv_timeout(STUCK) == Err(RecvTimeoutError::Timeout) {
