@@ -70,6 +70,7 @@ impl<'a> Chaos<'a> {
         let habits = Habits {
             late: self.world.number(1, 500),
             receipt_delay: self.world.number(1, 20_000),
+            early: self.world.number(0, 60) as u32,
             mobile: 10,
             ..Habits::default()
         };
