@@ -128,7 +128,7 @@ impl<'a> Serving<'a> {
             () = self.link.progress(), if !self.closed => {}
             ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
             () = self.state.mail_waiting(), if can_deliver => {}
-            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
+            () = tokio::time::sleep_until(due.unwrap_or_else(link::now).into()), if due.is_some() => {}
             // The journal had no room for a batch.
             () = sleep(Duration::from_millis(5)), if held_back => {}
             _ = stop.changed(), if !stopping => {}

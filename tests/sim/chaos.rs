@@ -233,7 +233,7 @@ impl<'a> Chaos<'a> {
         let now = self.world.elapsed();
         self.world.event(format_args!("gateway: crash, power cut {power}"));
         if power {
-            self.scene.drive.power_cut();
+            self.scene.drive.power_cut(self.scene.faults.holes);
         } else {
             self.scene.drive.kill();
         }
@@ -268,6 +268,7 @@ impl<'a> Chaos<'a> {
         let Some(node) = &self.node else { return };
         let layout = if whole { self.scene.layout.whole() } else { self.scene.layout.changed(&self.world) };
         self.scene.layout = layout;
+        self.scene.judge.book().operator_removed |= self.scene.layout.lacks_one();
         // Retired binds may still have their windows open.
         self.windows += self.scene.layout.windows();
         node.reload(self.scene.config());

@@ -72,19 +72,25 @@ impl Drive {
         disk.cut_power_at(disk.operations() + self.world.number(0, 3));
     }
 
-    /// What a power cut leaves: each sector that was not synced may be there, or not, or in part.
-    pub fn power_cut(&self) {
+    /// What a power cut leaves: of the sectors that were not synced the first ones, one of them perhaps torn; with `holes` each may be
+    /// there or not, whichever others are.
+    pub fn power_cut(&self, holes: bool) {
         let (world, disk) = (&self.world, self.image());
-        let fate = world.number(0, 3);
         let names = world.percent(50);
-        let mut landed = |_| match (fate, world.number(0, 3)) {
-            (0, _) => Landed::No,
-            (1, _) => Landed::Yes,
-            (_, 0) => Landed::No,
-            (_, 1) => Landed::Torn(world.number(1, 511) as usize),
-            _ => Landed::Yes,
-        };
         let uncertain = disk.uncertain_sectors();
+        let cut = match world.number(0, 3) {
+            0 => 0,
+            1 => uncertain,
+            _ => world.number(0, uncertain as u64) as usize,
+        };
+        let mut landed = |at: usize| match (holes, world.number(0, 3)) {
+            (true, 0) => Landed::No,
+            (true, 1) => Landed::Torn(world.number(1, 511) as usize),
+            (true, _) => Landed::Yes,
+            (false, _) if at < cut => Landed::Yes,
+            (false, draw) if at == cut && draw > 0 => Landed::Torn(world.number(1, 511) as usize),
+            (false, _) => Landed::No,
+        };
         let after = disk.crash(names, &mut landed);
         world.event(format_args!("disk: power cut, {uncertain} uncertain sectors"));
         lock(&self.state).0 = after;

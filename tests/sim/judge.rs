@@ -133,6 +133,8 @@ pub struct Book {
     pub lulls: Vec<(Option<u64>, Duration, Duration)>,
     /// Receipts may come after the time they are waited for, or name an id that means more than one message.
     pub receipts_late: bool,
+    /// A message of which it had taken parts cannot go on elsewhere if that operator wants other parts.
+    pub operator_removed: bool,
     pub disk_failed: bool,
     pub power_cuts: usize,
     /// Bits have turned on the disk: what their records said may be lost, and nothing else may happen.
@@ -310,7 +312,8 @@ fn receipt_complaint(book: &Book, attempt: &Attempt, seen: &Seen, receipts: &[&R
     };
     let refused = || seen.sights.iter().any(|sight| matches!(sight.verdict, Verdict::Never | Verdict::Vague));
     let true_to_fact = match state {
-        "DELIVRD" | "UNDELIV" => fate(state),
+        "DELIVRD" => fate(state),
+        "UNDELIV" => fate(state) || (book.operator_removed && !seen.sights.is_empty()),
         "REJECTD" => refused(),
         "EXPIRED" => book.receipts_late || seen.silent || attempt.validity.is_some(),
         _ => false,

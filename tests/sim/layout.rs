@@ -113,6 +113,11 @@ impl Layout {
         Layout { without: None, ..self.clone() }
     }
 
+    /// Has a reload taken an operator out?
+    pub fn lacks_one(&self) -> bool {
+        self.without.is_some()
+    }
+
     /// Requests to operators that may be open at once.
     pub fn windows(&self) -> usize {
         self.operators.iter().map(|operator| (operator.window * operator.binds) as usize).sum()

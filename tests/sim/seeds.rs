@@ -56,7 +56,7 @@ fn faults_of(seed: u64) -> Faults {
         0 => Faults { crashes: true, ..none },
         1 => Faults { network: true, operators: true, ..none },
         2 => Faults { disk: true, crashes: true, ..none },
-        3 => Faults { damage: true, ..Faults::ALL },
+        3 => Faults { damage: true, holes: true, ..Faults::ALL },
         _ => Faults::ALL,
     }
 }

@@ -18,6 +18,7 @@ const NOTHING: Faults = Faults {
     crashes: false,
     reloads: false,
     damage: false,
+    holes: false,
     lies: false,
 };
 
