@@ -4,15 +4,18 @@
 # make tools  what the tests need: foreign SMPP programs, tshark, promtool, systemd-analyze, strace, cargo-deny
 # make faults the fault table with the real daemon; FAULT_POINTS is how many moments each fault is tried at
 # make bench  all benchmarks; their tables go to benches/RESULTS.md
+# make sim    the core in one thread with simulated network, disk and clock: SEEDS of them, or one SEED told in full
 # make fuzz   each fuzz target for FUZZ_SECONDS
 
 FUZZ_SECONDS ?= 60
 FAULT_POINTS ?= 12
+SEEDS ?= 1000
+SEED ?=
 
 # nextest runs each test in a process of its own, and several at once; cargo's own runner serves where it is missing.
 TEST_RUNNER := $(if $(shell command -v cargo-nextest 2>/dev/null),nextest run --no-fail-fast,test --no-fail-fast --lib --bins --tests)
 
-.PHONY: run test lint tools faults bench fuzz clean
+.PHONY: run test lint tools faults bench sim fuzz clean
 
 run:
 	cargo build --release
@@ -39,6 +42,9 @@ faults: tools
 bench:
 	cargo bench --bench codec --bench text --bench route --bench spool --bench correlation
 	cargo bench --bench gateway
+
+sim:
+	SIM_SEEDS=$(SEEDS) SIM_SEED=$(SEED) cargo test --test sim with_all_mishaps_nothing_is_lost -- --exact --nocapture
 
 fuzz:
 	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::link;
 use crate::message::Timestamp;
 
 /// Tells [`Timestamp`]s that never jump.
@@ -15,7 +16,12 @@ impl Clock {
     /// A clock that shows the wall time now.
     pub fn start() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Clock { started: Instant::now(), anchor: Timestamp(0).plus(since_epoch) }
+        Clock::showing(Timestamp(0).plus(since_epoch))
+    }
+
+    /// A clock that shows this time now.
+    pub fn showing(time: Timestamp) -> Self {
+        Clock { started: link::now(), anchor: time }
     }
 
     /// The wall time at which it was started.
@@ -24,7 +30,7 @@ impl Clock {
     }
 
     pub fn now(&self) -> Timestamp {
-        self.at(Instant::now())
+        self.at(link::now())
     }
 
     /// What it shows at a monotonic moment.
@@ -34,7 +40,7 @@ impl Clock {
 
     /// The monotonic moment at which this clock will show `at`; now when it is past.
     pub fn instant(&self, at: Timestamp) -> Instant {
-        let now = Instant::now();
-        now.checked_add(at.since(self.now())).unwrap_or(now)
+        let now = link::now();
+        now.checked_add(at.since(self.at(now))).unwrap_or(now)
     }
 }

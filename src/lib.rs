@@ -16,6 +16,7 @@
 //!
 //! `ARCHITECTURE.md` tells the same story with its reasons and invariants.
 
+pub mod chance;
 pub mod clock;
 pub mod message;
 pub mod rate;

@@ -24,6 +24,10 @@ const PURE: &[&str] = &[
 const IMPURE_WORDS: &[&str] =
     &["tokio", "std::net", "std::fs", "std::thread", "Instant::now", ".elapsed()", "SystemTime", "rand::", "getrandom"];
 
+/// What the simulation runs: its clock and its chance are those of the gateway it belongs to.
+const SIMULATED: &[&str] =
+    &["src/gateway", "src/journal", "src/mailbox", "src/operator", "src/upstream/session.rs", "src/clock.rs"];
+
 const FILE_LINES: usize = 500;
 /// Files that may be longer, each with its limit.
 const LONG_FILES: &[(&str, usize)] = &[];
@@ -212,6 +216,23 @@ fn pure_code_reads_no_clock_no_file_no_socket_and_throws_no_dice() {
         }
     }
     assert_none(found, "time, bytes and chance come into pure code as arguments");
+}
+
+#[test]
+fn what_the_simulation_runs_repeats_itself_from_a_seed() {
+    let mut found = Vec::new();
+    for source in sources("src") {
+        if !SIMULATED.iter().any(|part| source.path.starts_with(part)) {
+            continue;
+        }
+        found.extend(places(&source.path, &source.production, &["Instant::now", ".elapsed()", "rand::"]));
+        for (at, _) in source.production.match_indices("select! {") {
+            if !source.production[at + "select! {".len()..].trim_start().starts_with("biased;") {
+                found.push(format!("{}:{}: select! without biased", source.path, line_of(&source.production, at)));
+            }
+        }
+    }
+    assert_none(found, "link::now() tells the time, Gateway::chance throws the dice, and branches are polled in order");
 }
 
 #[test]

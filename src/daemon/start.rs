@@ -11,7 +11,7 @@ use super::listeners::Listeners;
 use super::{Daemon, housekeeping};
 use crate::config::{Config, Fault};
 use crate::control;
-use crate::gateway::{Gateway, Settings};
+use crate::gateway::{Gateway, Outside, Settings};
 use crate::journal::{self, Host, Journal};
 use crate::ledger::{Ids, Ledger, Restored};
 use crate::message::Names;
@@ -73,7 +73,7 @@ pub async fn start(config: Config, file: &Path) -> Result<Started, StartError> {
         config.messages.history,
     );
     let spool = open_spool(&config, &mut ledger)?;
-    let gateway = Gateway::new(settings, account_names, operator_names, ids, metrics.clone());
+    let gateway = Gateway::new(settings, account_names, operator_names, ids, metrics.clone(), Outside::real());
     let mut tasks = vec![tokio::spawn(exporter)];
     let (journal, thread) = start_journal(spool, ledger, &gateway)?;
     gateway.set_journal(journal);

@@ -9,27 +9,31 @@ mod message_id;
 mod operators;
 mod references;
 mod release;
+mod reloads;
 mod settings;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 pub use account::{AccountState, Seat};
 pub use message_id::{message_id_octets, message_id_text, parse_message_id};
 pub use operators::{OperatorState, Probe, SenderUp};
 pub use references::References;
+pub use reloads::ReloadsSeen;
 pub use settings::{AccountSettings, ListenerTls, OperatorSettings, Settings};
 pub(crate) use settings::{strictness, timers};
 
 use grown::Grown;
 use release::Release;
+use reloads::Reloads;
 
+use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
 use crate::ledger::{Effect, Ids, Rules, Waiting};
+use crate::link::Connector;
 use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
 
@@ -37,6 +41,9 @@ use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolM
 #[derive(Debug)]
 pub struct Gateway {
     pub clock: Clock,
+    pub chance: Chance,
+    /// How operators are reached.
+    pub connector: Connector,
     pub ids: Ids,
     pub account_names: Arc<Names>,
     pub operator_names: Arc<Names>,
@@ -57,8 +64,22 @@ pub struct Gateway {
     /// Called when a message has no operator at all; set by a reload that took its route away.
     unrouted: std::sync::Mutex<Vec<Waiting>>,
     lost: std::sync::Mutex<Vec<MessageId>>,
-    /// Counts reloads, for sessions to notice.
-    reloads: watch::Sender<u64>,
+    reloads: Reloads,
+}
+
+/// What a gateway takes from the world around it besides its disk: time, chance, connections. A simulation gives it others.
+#[derive(Debug)]
+pub struct Outside {
+    pub clock: Clock,
+    pub chance: Chance,
+    pub connector: Connector,
+}
+
+impl Outside {
+    /// The machine's own.
+    pub fn real() -> Self {
+        Outside { clock: Clock::start(), chance: Chance::default(), connector: Connector::default() }
+    }
 }
 
 impl Gateway {
@@ -68,13 +89,17 @@ impl Gateway {
         operator_names: Arc<Names>,
         ids: Ids,
         metrics: Metrics,
+        outside: Outside,
     ) -> Arc<Self> {
+        let Outside { clock, chance, connector } = outside;
         let gateway = Gateway {
-            clock: Clock::start(),
             ids,
             account_names,
             operator_names,
-            references: References::new(rand::random()),
+            references: References::new(chance.number()),
+            clock,
+            chance,
+            connector,
             listener_metrics: ListenerMetrics::new(&metrics),
             submit_metrics: SubmitMetrics::new(&metrics),
             upstream_faults: PduFaults::upstream(&metrics),
@@ -89,7 +114,7 @@ impl Gateway {
             last_commit: RwLock::default(),
             unrouted: std::sync::Mutex::default(),
             lost: std::sync::Mutex::default(),
-            reloads: watch::Sender::new(0),
+            reloads: Reloads::default(),
         };
         Arc::new(gateway)
     }
@@ -135,12 +160,12 @@ impl Gateway {
 
     /// Lets the sessions look at the new configuration.
     pub fn announce_reload(&self) {
-        self.reloads.send_modify(|count| *count += 1);
+        self.reloads.announce();
     }
 
-    /// Changes at each reload.
-    pub fn reloads(&self) -> watch::Receiver<u64> {
-        self.reloads.subscribe()
+    /// For a session to notice reloads with; the first look always finds one.
+    pub fn reloads(&self) -> ReloadsSeen {
+        self.reloads.seen_none()
     }
 
     /// Set once, when the journal has started.

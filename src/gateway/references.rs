@@ -1,9 +1,6 @@
 //! Reference numbers of concatenated messages.
 
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU16, Ordering};
-
-use hashbrown::DefaultHashBuilder;
 
 /// Slots of the table; pairs that share one only share the counter.
 const SLOTS: usize = 1 << 14;
@@ -14,17 +11,19 @@ const SLOTS: usize = 1 << 14;
 pub struct References {
     counters: Box<[AtomicU16]>,
     start: u16,
-    hasher: DefaultHashBuilder,
 }
 
 impl References {
     pub fn new(start: u16) -> Self {
-        References { counters: (0..SLOTS).map(|_| AtomicU16::new(0)).collect(), start, hasher: DefaultHashBuilder::default() }
+        References { counters: (0..SLOTS).map(|_| AtomicU16::new(0)).collect(), start }
     }
 
     /// The next reference for the pair.
     pub fn next(&self, sender: &[u8], recipient: &[u8]) -> u16 {
-        let slot = self.hasher.hash_one((sender, recipient)) as usize % SLOTS;
+        let mut pair = crc32fast::Hasher::new();
+        pair.update(sender);
+        pair.update(recipient);
+        let slot = pair.finalize() as usize % SLOTS;
         self.counters[slot].fetch_add(1, Ordering::Relaxed).wrapping_add(self.start)
     }
 }

@@ -8,6 +8,7 @@ use hashbrown::HashSet;
 use super::group::{Group, SYSTEM_ERROR};
 use super::{Ack, Batch, Host, Question, SpoolLog, Unwritten};
 use crate::ledger::{Effect, Event, Log, kind};
+use crate::link;
 use crate::message::MessageId;
 use crate::spool::{AppendError, Class, Disk, Health, Location};
 
@@ -58,7 +59,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         self.host.disk_failed();
         let refused = self.refuse();
         self.effects.retain(|effect| !matches!(effect, Effect::Queue(waiting) if refused.contains(&waiting.id)));
-        self.failure = Some(Failure { tried: Some(Instant::now()), held: VecDeque::new(), questions: Vec::new(), refused });
+        self.failure = Some(Failure { tried: Some(link::now()), held: VecDeque::new(), questions: Vec::new(), refused });
     }
 
     /// Refuses the group's submissions. Answers that say nothing else leave now; the others wait with their records.
@@ -95,10 +96,10 @@ impl<D: Disk, H: Host> Group<D, H> {
     /// Tries the disk now and then; on success writes the failed group again, without what was refused, and goes on.
     pub(super) fn recover(&mut self) {
         let Some(failure) = &mut self.failure else { return };
-        if failure.tried.is_some_and(|tried| tried.elapsed() < RETRY) {
+        if failure.tried.is_some_and(|tried| link::now().duration_since(tried) < RETRY) {
             return;
         }
-        failure.tried = Some(Instant::now());
+        failure.tried = Some(link::now());
         let result = self.append_again().and_then(|()| self.commit_spool());
         if let Err(error) = result {
             tracing::warn!(%error, "the spool still cannot be written");

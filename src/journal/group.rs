@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use tokio::sync::mpsc;
 
 use super::failed::Failure;
 use super::{Ack, Batch, Commit, Gate, Host, Lookup, Question, SpoolLog, Unwritten};
 use crate::ledger::{Effect, Event, Ledger, MessageStatus, Quarantined, Status, Turn, UnmatchedReceipt};
+use crate::link;
 use crate::message::{Job, Mail, MessageId};
 use crate::spool::{Disk, Room, Spool, Survivors};
 
@@ -173,7 +173,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         if !self.unwritten.is_empty() {
             return Err("a record could not be appended".to_owned());
         }
-        let started = Instant::now();
+        let started = link::now();
         self.gate.commit_began(started);
         let committed = self.spool.commit();
         self.gate.commit_ended();
@@ -181,7 +181,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         self.gate.keeps(self.ledger.live());
         if bytes > 0 {
             let (stats, pending) = (self.spool.stats(), self.ledger.pending_messages());
-            self.host.committed(Commit { took: started.elapsed(), bytes, events: self.events, stats, pending });
+            self.host.committed(Commit { took: link::now().duration_since(started), bytes, events: self.events, stats, pending });
         }
         Ok(())
     }

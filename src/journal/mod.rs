@@ -25,6 +25,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Quarantined, Rules, Status, UnmatchedReceipt};
+use crate::link;
 use crate::message::{Job, Mail, MessageId, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
 use group::Group;
@@ -179,6 +180,8 @@ pub struct Journal {
     commands: Sender<Command>,
     room: Arc<Notify>,
     gate: Arc<Gate>,
+    /// Told that something has come, when there is no thread that waits for it.
+    came: Option<Arc<Notify>>,
 }
 
 impl fmt::Debug for Journal {
@@ -199,11 +202,29 @@ impl Journal {
         H: Host,
     {
         let (commands, inbox) = crossbeam_channel::bounded(QUEUE);
-        let gate = Arc::new(Gate::new(Instant::now()));
-        let journal = Journal { commands, room: Arc::default(), gate };
+        let gate = Arc::new(Gate::new(link::now()));
+        let journal = Journal { commands, room: Arc::default(), gate, came: None };
         let keeper = Keeper { group: Group::new(spool, ledger, host, journal.gate.clone()), inbox, room: journal.room.clone() };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run())?;
         Ok((journal, thread))
+    }
+
+    /// A journal without a thread, which takes its steps when told to: for a simulation.
+    pub fn in_steps<D: Disk, H: Host>(spool: Spool<D>, ledger: Ledger, host: Arc<H>) -> (Journal, Steps<D, H>) {
+        let (commands, inbox) = crossbeam_channel::bounded(QUEUE);
+        let came = Arc::<Notify>::default();
+        let gate = Arc::new(Gate::new(link::now()));
+        let journal = Journal { commands, room: Arc::default(), gate, came: Some(came.clone()) };
+        let keeper = Keeper { group: Group::new(spool, ledger, host, journal.gate.clone()), inbox, room: journal.room.clone() };
+        (journal, Steps { keeper, came })
+    }
+
+    fn send(&self, command: Command) -> Result<(), TrySendError<Command>> {
+        self.commands.try_send(command)?;
+        if let Some(came) = &self.came {
+            came.notify_one();
+        }
+        Ok(())
     }
 
     /// Hands a batch over.
@@ -211,7 +232,7 @@ impl Journal {
     /// # Errors
     /// Gives the batch back when the thread is too far behind (take nothing in until it has room) or has ended.
     pub fn submit(&self, batch: Batch) -> Result<(), Batch> {
-        match self.commands.try_send(Command::Batch(batch)) {
+        match self.send(Command::Batch(batch)) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(Command::Batch(batch)) | TrySendError::Disconnected(Command::Batch(batch))) => Err(batch),
             Err(_) => Ok(()),
@@ -223,7 +244,7 @@ impl Journal {
         let mut command = Command::Batch(batch);
         loop {
             let room = self.room.notified();
-            match self.commands.try_send(command) {
+            match self.send(command) {
                 Ok(()) | Err(TrySendError::Disconnected(_)) => return,
                 Err(TrySendError::Full(refused)) => command = refused,
             }
@@ -251,13 +272,13 @@ impl Journal {
             // The asker may have gone.
             let _ = reply.send(question(lookup));
         });
-        self.commands.try_send(Command::Ask(ask)).ok()?;
+        self.send(Command::Ask(ask)).ok()?;
         answer.await.ok()
     }
 
     /// Lets `question` see the state between two groups, if there is room; for those who want no answer here.
     pub fn tell(&self, question: impl FnOnce(&mut dyn Lookup) + Send + 'static) -> bool {
-        self.commands.try_send(Command::Ask(Box::new(question))).is_ok()
+        self.send(Command::Ask(Box::new(question))).is_ok()
     }
 
     pub fn gate(&self) -> &Gate {
@@ -281,6 +302,27 @@ impl Journal {
     }
 }
 
+/// The journal's work in steps, for whoever has it without a thread.
+pub struct Steps<D: Disk, H: Host> {
+    keeper: Keeper<D, H>,
+    came: Arc<Notify>,
+}
+
+impl<D: Disk, H: Host> Steps<D, H> {
+    /// Waits for something to come.
+    pub async fn something_comes(&mut self) {
+        self.came.notified().await;
+    }
+
+    /// Takes what has come, commits it and lets its consequences happen; never waits. False: that was the last turn.
+    pub fn turn(&mut self) -> bool {
+        let first = self.keeper.inbox.try_recv().ok();
+        let goes_on = self.keeper.take_in(first);
+        self.keeper.close(goes_on);
+        goes_on
+    }
+}
+
 /// The thread's own view: its inbox and the group it is working on.
 struct Keeper<D: Disk, H: Host> {
     group: Group<D, H>,
@@ -292,13 +334,10 @@ impl<D: Disk, H: Host> Keeper<D, H> {
     fn run(mut self) {
         loop {
             let goes_on = self.gather();
-            if goes_on {
-                self.group.commit();
-            } else {
-                self.group.finish();
+            self.close(goes_on);
+            if !goes_on {
                 break;
             }
-            self.room.notify_waiters();
         }
         // Nobody may wait for a channel that is gone.
         let Keeper { inbox, room, .. } = self;
@@ -306,13 +345,27 @@ impl<D: Disk, H: Host> Keeper<D, H> {
         room.notify_waiters();
     }
 
+    /// Ends the group that has been gathered.
+    fn close(&mut self, goes_on: bool) {
+        if goes_on {
+            self.group.commit();
+        } else {
+            self.group.finish();
+        }
+        self.room.notify_waiters();
+    }
+
     /// Takes in what has come, waiting for the first; false when the thread is to end.
     fn gather(&mut self) -> bool {
-        let mut next = match self.inbox.recv_timeout(IDLE) {
-            Ok(command) => Some(command),
-            Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return false,
-        };
+        match self.inbox.recv_timeout(IDLE) {
+            Ok(command) => self.take_in(Some(command)),
+            Err(RecvTimeoutError::Timeout) => self.take_in(None),
+            Err(RecvTimeoutError::Disconnected) => false,
+        }
+    }
+
+    /// Takes in `next` and what has come behind it; false when the thread is to end.
+    fn take_in(&mut self, mut next: Option<Command>) -> bool {
         while let Some(command) = next {
             match command {
                 Command::Batch(batch) => self.group.take(batch),

@@ -60,7 +60,7 @@ struct Line {
 #[derive(Debug, Default)]
 pub(super) struct Reassembly {
     open: HashMap<Joint, Open>,
-    lines: HashMap<Arc<str>, Line>,
+    lines: BTreeMap<Arc<str>, Line>,
 }
 
 impl Joint {

@@ -18,7 +18,7 @@ type ByAge = BTreeMap<(Timestamp, MessageId), SmallVec<[Key; 2]>>;
 #[derive(Debug, Default)]
 pub(super) struct Parking {
     by_key: HashMap<Key, SmallVec<[MessageId; 1]>>,
-    by_age: HashMap<OperatorKey, ByAge>,
+    by_age: BTreeMap<OperatorKey, ByAge>,
 }
 
 impl Parking {

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::smpp::{Session, State};
 pub use alarm::Alarm;
-pub use stream::{Stream, connect};
+pub use stream::{Connecting, Connector, Memory, Network, Stream, connect};
 
 /// Octets asked of the socket at a time: some hundred PDUs.
 const READ_SIZE: usize = 64 * 1024;

@@ -19,6 +19,56 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// No socket at all: a simulated network.
+    Memory(Box<dyn Memory>),
+}
+
+/// What a connection in memory has to be able to do.
+pub trait Memory: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Memory for T {}
+
+/// A connection being made.
+pub type Connecting = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
+
+/// A network other than the machine's.
+pub trait Network: Send + Sync {
+    fn connect(&self, host: &str, port: u16) -> Connecting;
+}
+
+/// How connections are made.
+#[derive(Clone, Default)]
+pub enum Connector {
+    #[default]
+    Tcp,
+    Simulated(Arc<dyn Network>),
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if matches!(self, Connector::Tcp) { "Tcp" } else { "Simulated" })
+    }
+}
+
+impl Connector {
+    /// See [`connect`]; a simulated network knows no TLS.
+    ///
+    /// # Errors
+    /// Those of [`connect`].
+    pub async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    ) -> io::Result<Stream> {
+        match self {
+            Connector::Tcp => connect(host, port, tls).await,
+            Connector::Simulated(network) => {
+                let connecting = tokio::time::timeout(CONNECT_TIMEOUT, network.connect(host, port));
+                connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            }
+        }
+    }
 }
 
 impl Stream {
@@ -45,6 +95,7 @@ impl Stream {
         match self {
             Stream::Plain(socket) => socket.peer_addr(),
             Stream::Tls(tls) => tls.get_ref().0.peer_addr(),
+            Stream::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -73,6 +124,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Stream::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Stream::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            Stream::Memory(memory) => Pin::new(memory).poll_read(cx, buf),
         }
     }
 }
@@ -82,6 +134,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
             Stream::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            Stream::Memory(memory) => Pin::new(memory).poll_write(cx, buf),
         }
     }
 
@@ -89,6 +142,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Stream::Memory(memory) => Pin::new(memory).poll_flush(cx),
         }
     }
 
@@ -96,6 +150,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Stream::Memory(memory) => Pin::new(memory).poll_shutdown(cx),
         }
     }
 }

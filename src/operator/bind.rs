@@ -4,9 +4,8 @@
 //! twice is then never more than the window.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rand::Rng;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -47,9 +46,10 @@ impl Slot {
     pub async fn run(self, mut stop: watch::Receiver<bool>) {
         let mut failures = 0u16;
         loop {
-            let started = Instant::now();
+            let started = link::now();
             let mut told = stop.clone();
             let ended = tokio::select! {
+                biased;
                 ended = self.connect(&mut told) => ended,
                 () = stopped_early(&mut stop, &self.status) => Ended::Stopped,
             };
@@ -57,10 +57,11 @@ impl Slot {
             let Ended::Lost(reason) = ended else { return };
             self.metrics.failures.increment(reason, 1);
             self.status.down(reason);
-            failures = if started.elapsed() > STABLE { 0 } else { failures.saturating_add(1) };
-            let delay = backoff(self.settings.config.reconnect, failures.saturating_sub(1), rand::rng().random());
+            failures = if link::now().duration_since(started) > STABLE { 0 } else { failures.saturating_add(1) };
+            let delay = backoff(self.settings.config.reconnect, failures.saturating_sub(1), self.gateway.chance.fraction());
             tracing::info!(operator = %self.state.name, bind = self.status.number, reason, ?delay, "bind is down");
             tokio::select! {
+                biased;
                 () = sleep(delay) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
@@ -78,7 +79,7 @@ impl Slot {
         let tls = self.settings.tls.get(self.bind).cloned().flatten();
         let tls = tls.map(|side| (side.config, side.name));
         let with_tls = tls.is_some();
-        match link::connect(&bind.address.host, bind.address.port, tls).await {
+        match self.gateway.connector.connect(&bind.address.host, bind.address.port, tls).await {
             Ok(stream) => self.session(stream, bind, stop).await,
             Err(error) => {
                 tracing::debug!(operator = %self.state.name, address = %bind.address, %error, "cannot connect");

@@ -124,7 +124,11 @@ impl GiveWay {
     fn send_elsewhere(&self, item: Item<Job>, elsewhere: &Elsewhere, now: Timestamp) {
         let Some(job) = item.payload.clone() else { return };
         match job.route.iter().find(|key| elsewhere.up.contains(*key)) {
-            Some(key) => self.gateway.operator(*key).push((item, now)),
+            Some(key) => {
+                // It may have been scheduled for later.
+                let due = job.message.not_before.max(now);
+                self.gateway.operator(*key).push((item, due));
+            }
             None => self.gateway.route_again(Waiting { id: item.id, account: item.account, bound_to: None, done: 0, job }),
         }
     }

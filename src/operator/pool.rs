@@ -1,10 +1,10 @@
 //! Starts and stops the bind tasks as the configuration says, and keeps the queues tidy.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -92,7 +92,7 @@ struct Running {
 /// All bind tasks.
 #[derive(Default)]
 pub struct Pool {
-    running: Mutex<HashMap<(OperatorKey, usize), Running>>,
+    running: Mutex<BTreeMap<(OperatorKey, usize), Running>>,
     /// Tasks that a reload told to stop and that may still be unbinding.
     retired: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -108,7 +108,7 @@ impl Pool {
     pub fn apply(&self, gateway: &Arc<Gateway>) {
         let settings = gateway.settings();
         let mut running = lock(&self.running);
-        let mut wanted = HashMap::new();
+        let mut wanted = BTreeMap::new();
         for operator in settings.operators() {
             gateway.operator(operator.key).reconfigure(&settings);
             let connections = operator.config.binds.iter().enumerate().flat_map(|(at, bind)| (0..bind.count).map(move |_| at));
@@ -121,7 +121,7 @@ impl Pool {
         };
         let mut retired = lock(&self.retired);
         retired.retain(|task| !task.is_finished());
-        for (_, old) in running.extract_if(changed) {
+        for (_, old) in running.extract_if(.., changed) {
             // The task unbinds in order and ends by itself; a stop of the gateway waits for it.
             let _ = old.stop.send(true);
             retired.push(old.task);
@@ -134,7 +134,7 @@ impl Pool {
 
     /// Unbinds everything in order; resolves when all connections are closed.
     pub async fn stop(&self) {
-        let running: Vec<Running> = lock(&self.running).drain().map(|(_, running)| running).collect();
+        let running: Vec<Running> = std::mem::take(&mut *lock(&self.running)).into_values().collect();
         for bind in &running {
             let _ = bind.stop.send(true);
         }
@@ -143,6 +143,12 @@ impl Pool {
             // A task that panicked has nothing left to close.
             let _ = task.await;
         }
+    }
+
+    /// Ends everything as a crash would: nothing is unbound, nothing is put back.
+    pub fn abort(&self) {
+        let running = std::mem::take(&mut *lock(&self.running)).into_values().map(|bind| bind.task);
+        running.chain(std::mem::take(&mut *lock(&self.retired))).for_each(|task| task.abort());
     }
 
     /// Every connection, in the order of operator and number.

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::Rng;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
@@ -132,6 +131,8 @@ impl<'a> Traffic<'a> {
             }
             if *stop.borrow() {
                 self.sending = None;
+                // Nothing is sent any more: no limit has to be waited for, and one whose time has come would wake us for ever.
+                self.limited_until = None;
                 self.return_unsent();
                 self.link.session.unbind(link::now());
             } else {
@@ -151,7 +152,9 @@ impl<'a> Traffic<'a> {
         // New work wakes a bind that can send; a limit that ends and a delayed message whose time comes have to be waited for.
         let wake_at = self.limited_until.or_else(|| self.next_delayed().filter(|_| can_send));
         let stopping = *stop.borrow();
+        // All branches are looked after at every turn, whichever woke us: their order does not matter.
         tokio::select! {
+            biased;
             () = self.link.progress(), if self.closed.is_none() => {}
             ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
             () = self.context.state.work_waiting(), if can_send => {}
@@ -356,9 +359,10 @@ impl<'a> Traffic<'a> {
         let Some(active) = self.active.get_mut(token.message) else { return };
         active.open -= 1;
         active.next = active.total;
+        active.unknown += u8::from(setback.is_unknown());
         active.setback = Some(match (active.setback, setback) {
             (Some(worse), _) if worse.is_permanent() => worse,
-            (Some(open), Setback::Refused { class: Class::Throttle, .. }) if open.is_unknown() => open,
+            (Some(open), later) if open.is_unknown() && !later.is_unknown() && !later.is_permanent() => open,
             _ => setback,
         });
         self.settle(token.message);
@@ -366,13 +370,13 @@ impl<'a> Traffic<'a> {
 
     /// If nothing of the message is in flight, it is done, or waits again, or has failed.
     fn settle(&mut self, place: Place) {
-        let Some(Active { item, total, setback, .. }) = self.active.remove_if_over(place) else { return };
+        let Some(Active { item, total, setback, unknown, .. }) = self.active.remove_if_over(place) else { return };
         if let Some(setback) = setback {
-            self.decide(item, total, setback);
+            self.decide(item, total, setback, unknown);
         }
     }
 
-    fn decide(&mut self, mut item: Item<Job>, total: u8, setback: Setback) {
+    fn decide(&mut self, mut item: Item<Job>, total: u8, setback: Setback, unknown: u8) {
         let config = &self.context.settings.config;
         let Some(job) = item.payload.clone() else { return };
         item.suspicion = setback.suspicion(item.suspicion);
@@ -385,11 +389,11 @@ impl<'a> Traffic<'a> {
             begun: item.done != 0,
             retry: config.retry,
             unknown_outcome: config.unknown_outcome,
-            jitter: rand::rng().random(),
+            jitter: self.context.gateway.chance.fraction(),
         };
         let decision = decide(setback, &situation);
-        if setback.is_unknown() && matches!(decision, Decision::Retry { .. }) {
-            self.context.state.metrics.possible_duplicates.increment(1);
+        if unknown > 0 && !matches!(decision, Decision::Fail(_)) {
+            self.context.state.metrics.possible_duplicates.increment(unknown.into());
         }
         match decision {
             Decision::PutBack => self.context.state.queue(|queue| queue.put_back(item)),

@@ -320,8 +320,15 @@ impl<D: Disk> Spool<D> {
         let number = self.next_segment;
         self.next_segment += 1;
         self.accounts.push(number, epoch);
+        let recycled = !self.free.is_empty();
         if let Err(error) = self.activate(number, epoch) {
-            self.withdraw(false).into_values().for_each(|file| self.discard(file));
+            let files = self.withdraw(false).into_values();
+            // The newest durable header may still count a recycled file in: it goes when a header says otherwise.
+            if recycled {
+                self.retired.extend(files);
+            } else {
+                files.for_each(|file| self.discard(file));
+            }
             return Err(error);
         }
         self.accounts.set_durable_end(number, RECORDS_AT);

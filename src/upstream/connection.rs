@@ -47,6 +47,7 @@ impl Connection {
         drop(settings);
         let mut link = Link::new(stream, Session::new(protocol, self.since));
         let login = tokio::select! {
+            biased;
             login = self.login(&mut link) => login,
             _ = stop.wait_for(|stop| *stop) => None,
         };

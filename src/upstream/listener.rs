@@ -89,6 +89,13 @@ impl Shared {
         Some(Place { id, connections: self.connections.clone(), gateway: self.gateway.clone() })
     }
 
+    /// Serves one connection that a simulated network has made, until it ends or the gateway stops.
+    pub async fn serve(&self, listener: Arc<str>, address: IpAddr, stream: Stream, stop: watch::Receiver<bool>) {
+        let Some(place) = self.enter(address) else { return };
+        let peer = Peer { address, certificate: None };
+        Connection { shared: self.clone(), place, peer, listener, since: link::now() }.serve(stream, stop).await;
+    }
+
     /// Makes it possible to end the task of a connection. Another one may have taken its place already.
     fn register(&self, id: Id, task: AbortHandle) {
         let mut connections = lock(&self.connections);

@@ -16,7 +16,7 @@ use super::login::{Gate, Peer};
 use super::throttled::Throttled;
 use crate::accept;
 use crate::accept::admission::{Admission, Level, Pressure};
-use crate::gateway::{AccountSettings, AccountState, Gateway, Settings as GatewaySettings, message_id_octets};
+use crate::gateway::{AccountSettings, AccountState, Gateway, ReloadsSeen, Settings as GatewaySettings, message_id_octets};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
 use crate::link::{self, Link};
@@ -66,16 +66,13 @@ pub(super) struct Serving<'a> {
     /// Mailbox items may be delivered here; ends with unbind or close.
     receiving: bool,
     closed: bool,
-    reloads: watch::Receiver<u64>,
+    reloads: ReloadsSeen,
 }
 
 impl<'a> Serving<'a> {
     pub fn new(connection: &'a Connection, link: &'a mut Link<Item<Mail>>, account: Arc<AccountSettings>, bound: Bound) -> Self {
         let (reply, acks) = mpsc::channel(OPEN_BATCHES + 1);
         let (ask, answers) = mpsc::channel(account.config.window.max(1));
-        let mut reloads = connection.shared.gateway.reloads();
-        // One may have come while the password was verified.
-        reloads.mark_changed();
         Serving {
             gateway: &connection.shared.gateway,
             peer: &connection.peer,
@@ -99,7 +96,8 @@ impl<'a> Serving<'a> {
             answers,
             ask,
             closed: false,
-            reloads,
+            // One may have come while the password was verified.
+            reloads: connection.shared.gateway.reloads(),
         }
     }
 
@@ -130,17 +128,19 @@ impl<'a> Serving<'a> {
         let due = self.state.mailbox(|mailbox| mailbox.next_due()).filter(|_| can_deliver);
         let due = due.map(|at| self.gateway.clock.instant(at));
         let throttled = self.throttled.due();
+        // Answers to queries are few; everything after them is looked after at every turn, whichever woke us.
         tokio::select! {
+            biased;
+            answer = self.answers.recv() => if let Some(answer) = answer { answer.send(&mut self.link.session); },
             () = self.link.progress(), if !self.closed => {}
             ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
-            answer = self.answers.recv() => if let Some(answer) = answer { answer.send(&mut self.link.session); },
             () = self.state.mail_waiting(), if can_deliver => {}
-            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {}
-            () = tokio::time::sleep_until(throttled.unwrap_or_else(Instant::now).into()), if throttled.is_some() => {}
+            () = tokio::time::sleep_until(due.unwrap_or_else(link::now).into()), if due.is_some() => {}
+            () = tokio::time::sleep_until(throttled.unwrap_or_else(link::now).into()), if throttled.is_some() => {}
             // The journal had no room for a batch.
             () = sleep(Duration::from_millis(5)), if held_back => {}
             _ = stop.changed(), if !stopping => {}
-            Ok(()) = self.reloads.changed() => self.reloaded(),
+            () = self.reloads.wait() => {}
         }
         while let Ok(ack) = self.acks.try_recv() {
             self.acknowledged(ack);
@@ -169,8 +169,7 @@ impl<'a> Serving<'a> {
 
     fn handle_events(&mut self) {
         // What arrives after a reload is judged by the new rules, whichever of the two woke us first.
-        if self.reloads.has_changed().unwrap_or(false) {
-            self.reloads.mark_unchanged();
+        if self.reloads.notice() {
             self.reloaded();
         }
         let now = link::now();

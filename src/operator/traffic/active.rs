@@ -14,6 +14,8 @@ pub(super) struct Active {
     pub next: u8,
     /// The worst that happened to a part in this attempt.
     pub setback: Option<Setback>,
+    /// Parts of which nobody knows whether the operator has them.
+    pub unknown: u8,
 }
 
 impl Active {

@@ -128,7 +128,7 @@ impl Traffic<'_> {
         match self.count(job, item.done) {
             Ok(total) => {
                 let next = first_open(item.done, total);
-                let place = self.active.insert(Active { item, total, open: 0, next, setback: None });
+                let place = self.active.insert(Active { item, total, open: 0, next, setback: None, unknown: 0 });
                 self.unfinished.push_back(place);
             }
             Err(error) => {

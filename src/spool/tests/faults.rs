@@ -43,6 +43,38 @@ fn after_recovery_the_failed_group_is_out_of_the_log_and_its_kept_records_follow
 }
 
 #[test]
+fn a_recycled_file_that_cannot_take_its_header_stays_what_the_newest_durable_header_says_it_is() {
+    let disk = SimDisk::new();
+    let mut journal = Journal::open(&disk);
+    let fill = |journal: &mut Journal, segments| {
+        for value in 0.. {
+            journal.put(2, value);
+            assert!(journal.commit());
+            if journal.spool.stats().segments_used == segments {
+                return;
+            }
+        }
+    };
+    journal.put(1, 1);
+    journal.put(3, 3);
+    fill(&mut journal, 2);
+    journal.done(1);
+    fill(&mut journal, 3);
+    // The first two segments are free now, but the newest header still counts them in, and only the second one says that 1 is done.
+    journal.done(3);
+    assert!(journal.commit());
+    assert_eq!(journal.spool.stats().segments_used, 1);
+    disk.fail(Operation::Sync, 0, 1);
+    journal.put(2, 7);
+    assert!(!journal.commit());
+    disk.fail(Operation::Write, 0, 1);
+    assert!(!journal.recover());
+    journal.check(&disk.crash(true, &mut |_| sim::Landed::Yes));
+    assert!(journal.recover() && journal.commit());
+    journal.check(&disk.crash(true, &mut |_| sim::Landed::No));
+}
+
+#[test]
 fn each_write_and_sync_of_a_long_run_may_fail_and_no_value_is_lost() {
     for operation in [Operation::Write, Operation::Sync, Operation::Create] {
         for skip in 0..25 {

@@ -1,0 +1,74 @@
+//! What the seeds have found, each as a story of its own.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::app::Wanted;
+use crate::centre::Habits;
+use crate::node::Node;
+use crate::run::{Faults, Report, Scene, tell};
+use crate::seeds::{check, timed};
+
+const NOTHING: Faults = Faults {
+    network: false,
+    operators: false,
+    applications: false,
+    disk: false,
+    crashes: false,
+    reloads: false,
+    damage: false,
+    holes: false,
+    lies: false,
+};
+
+fn told(story: impl AsyncFnOnce(&mut Scene, Node) -> Option<Node>) -> Report {
+    timed(1, || tell(1, NOTHING, false, story))
+}
+
+/// The end of a limit lay in the past, and woke the bind again and again.
+#[test]
+fn a_bind_that_was_slowed_down_stops_without_waking_itself_for_ever() {
+    check(&told(async |scene, mut node| {
+        for centre in &scene.centres {
+            centre.set_habits(Habits { throttles: 90, late: 4000, ..Habits::default() });
+        }
+        sleep(Duration::from_secs(10)).await;
+        if !node.stop(Duration::from_secs(20)).await {
+            scene.world.violation(format_args!("the gateway did not stop"));
+        }
+        scene.count(&node);
+        scene.start().await
+    }));
+}
+
+/// Moving to another operator, it was sent at once.
+#[test]
+fn a_scheduled_message_keeps_its_time_when_its_operator_is_removed() {
+    check(&told(async |scene, node| {
+        let scheduled =
+            Wanted { prefix: "35840", length: 20, wide: false, receipt: 1, validity: None, delay: Some(30), data: false };
+        scene.apps[0].want(scheduled);
+        sleep(Duration::from_secs(5)).await;
+        scene.layout = scene.layout.without(0);
+        node.reload(scene.config());
+        sleep(Duration::from_secs(10)).await;
+        scene.layout = scene.layout.whole();
+        node.reload(scene.config());
+        Some(node)
+    }));
+}
+
+/// A long message whose parts were all in flight counted as one.
+#[test]
+fn every_part_that_may_be_sent_twice_is_counted() {
+    check(&told(async |scene, node| {
+        for centre in &scene.centres {
+            centre.set_habits(Habits { drops: 20, late: 1000, ..Habits::default() });
+        }
+        let long = Wanted { prefix: "35840", length: 600, wide: false, receipt: 0, validity: None, delay: None, data: false };
+        (0..20).for_each(|_| scene.apps[0].want(long.clone()));
+        sleep(Duration::from_secs(20)).await;
+        Some(node)
+    }));
+}
