@@ -147,7 +147,7 @@ impl<D: Disk> Spool<D> {
     /// # Errors
     /// See [`AppendError`]; nothing was appended then.
     pub fn append_full(&mut self, kind: u8, id: u64, payload: &[u8]) -> Result<Location, AppendError> {
-        self.append(RecordView { kind, class: Class::Full, id, payload })
+        self.append(kind, Class::Full, id, payload)
     }
 
     /// Appends a record that adds to the current full record of `id`.
@@ -155,16 +155,16 @@ impl<D: Disk> Spool<D> {
     /// # Errors
     /// See [`AppendError`]; nothing was appended then.
     pub fn append_delta(&mut self, kind: u8, id: u64, payload: &[u8]) -> Result<Location, AppendError> {
-        self.append(RecordView { kind, class: Class::Delta, id, payload })
+        self.append(kind, Class::Delta, id, payload)
     }
 
-    fn append(&mut self, record: RecordView<'_>) -> Result<Location, AppendError> {
+    fn append(&mut self, kind: u8, class: Class, id: u64, payload: &[u8]) -> Result<Location, AppendError> {
         if self.health == Health::Failed {
             return Err(AppendError::Failed);
         }
-        let size = record::encoded_len(record.payload.len());
+        let size = record::encoded_len(payload.len());
         let capacity = self.settings.segment_size;
-        if record.payload.len() > MAX_PAYLOAD || u64::from(RECORDS_AT) + size as u64 > capacity {
+        if payload.len() > MAX_PAYLOAD || u64::from(RECORDS_AT) + size as u64 > capacity {
             return Err(AppendError::TooLarge);
         }
         let current = self.group.writing.and_then(|number| self.accounts.get(number));
@@ -175,9 +175,10 @@ impl<D: Disk> Spool<D> {
         if self.group.chunks.last().is_none_or(|chunk| chunk.segment != segment) {
             self.group.chunks.push(Chunk { segment, epoch, offset, start: self.group.bytes.len() });
         }
-        record::encode(&mut self.group.bytes, epoch, record);
-        self.accounts.appended(record.class, size as u32);
-        self.next_id = self.next_id.max(record.id.saturating_add(1));
+        let starts_group = self.group.bytes.is_empty();
+        record::encode(&mut self.group.bytes, epoch, RecordView { kind, class, starts_group, id, payload });
+        self.accounts.appended(class, size as u32);
+        self.next_id = self.next_id.max(id.saturating_add(1));
         Ok(Location { segment, offset })
     }
 

@@ -16,7 +16,9 @@
 //! refine it. A segment is free when it is the oldest and no full record in it is current. It is recycled, not unlinked:
 //! unlinking 64 MiB stalls the next commit.
 //!
-//! # Format, version 1
+//! # Format, version 2
+//!
+//! Version 1 did not mark where groups begin; it was never released and is refused.
 //!
 //! All numbers are little endian. A segment is a file `NNNNNN.segment` of fixed size. Its header stands twice, at octet 0 and
 //! at octet 4096, and is durable before the first record is written, at octet 8192:
@@ -43,7 +45,7 @@
 //!  4  4  length of the payload, at most 1 MiB
 //!  8  8  id
 //! 16  1  kind
-//! 17  1  class: 1 full, 2 delta
+//! 17  1  class: 1 full, 2 delta; and 128 in the first record of a group
 //! 18  2  upper 16 bits of the epoch
 //! 20  n  payload
 //! ```
@@ -56,8 +58,9 @@
 //! - A segment leaves the log only after a commit that followed its last release, and its file is written only together with a
 //!   header whose floor says so. What replaced its records is thus durable before they go.
 //! - After open, writing begins in a fresh segment, so that what a crash left behind the end of the old one never continues it.
-//! - Octets without a valid record at the end of the newest segment are a torn tail: they were never acknowledged and are cut.
-//!   Anywhere else they are damage: copied to `quarantine/`, counted, and passed over to the next valid record.
+//! - Octets without a valid record at the end of the newest segment are a torn tail: they were never acknowledged and are cut. So is
+//!   everything behind a hole in its last group: a crash may leave later sectors of a group without earlier ones, and what comes
+//!   back of a group is always a beginning of it. A hole that another group follows, or in an older segment, is damage: copied to `quarantine/`, counted, and passed over to the next valid record.
 
 mod accounting;
 mod disk;

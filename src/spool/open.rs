@@ -6,8 +6,8 @@ use std::io;
 use super::accounting::Accounts;
 use super::disk::Disk;
 use super::header::{FORMAT_VERSION, HeaderState, RECORDS_AT, SegmentHeader};
-use super::log::{Group, SUFFIX, SegmentFile, Spool, Window, recovered};
-use super::record::{self, HEADER_LEN};
+use super::log::{Group, SUFFIX, SegmentFile, Spool, Window, records_in, recovered};
+use super::record::{self, Epoch, HEADER_LEN};
 use super::recovery::{self, Extent, Found, Scan};
 use super::{Health, Location, OpenError, QUARANTINE, Recovered, Recovery, Room, Settings, Stats};
 
@@ -111,6 +111,10 @@ impl<D: Disk> Spool<D> {
         self.accounts.push(number, epoch);
         self.files.insert(number, file);
         recovery.segments += 1;
+        let is_newest = number + 1 == self.next_segment;
+        let torn = if is_newest { recovery::torn_at(bytes, epoch) } else { None };
+        let (bytes, torn) = bytes.split_at(torn.unwrap_or(bytes.len()));
+        self.pass_over_ids(torn, epoch);
         let mut valid_end = RECORDS_AT;
         for found in Scan::new(bytes, epoch) {
             match found {
@@ -123,11 +127,7 @@ impl<D: Disk> Spool<D> {
                     recovery.records += 1;
                     visitor(recovered(record, location));
                 }
-                Found::Tail(range) if end.is_none() => {
-                    if bytes[range].iter().any(|octet| *octet != 0) {
-                        self.next_id += TAIL_IDS;
-                    }
-                }
+                Found::Tail(range) if end.is_none() => self.pass_over_ids(&bytes[range], epoch),
                 Found::Damage(range) | Found::Tail(range) => {
                     recovery.damaged += 1;
                     recovery.damaged_bytes += range.len() as u64;
@@ -140,6 +140,15 @@ impl<D: Disk> Spool<D> {
         recovery.damaged_bytes += missing;
         self.accounts.set_durable_end(number, end.unwrap_or(valid_end));
         Ok(())
+    }
+
+    /// The ids in a torn tail were given, although nobody was told: they are not given again.
+    fn pass_over_ids(&mut self, tail: &[u8], epoch: Epoch) {
+        if tail.iter().any(|octet| *octet != 0) {
+            let records = records_in(tail, 0, 0, epoch);
+            let last = records.map(|record| record.id.saturating_add(1)).max().unwrap_or(0);
+            self.next_id = self.next_id.max(last) + TAIL_IDS;
+        }
     }
 
     /// Writes the newest segment once more as it was read. What the last owner wrote and could not sync may be in the kernel's

@@ -6,6 +6,8 @@ use super::{Class, MAX_PAYLOAD};
 pub(super) const HEADER_LEN: usize = 20;
 /// Records begin at multiples of this; resynchronising looks at no other place.
 pub(super) const ALIGN: usize = 4;
+/// Stands in the octet of the class, in the first record of a group.
+const GROUP_START: u8 = 0x80;
 /// The largest record there can be, padding included.
 pub(super) const MAX_RECORD: usize = HEADER_LEN + MAX_PAYLOAD;
 
@@ -45,6 +47,8 @@ impl Epoch {
 pub(super) struct RecordView<'a> {
     pub kind: u8,
     pub class: Class,
+    /// The first record of a group: all groups before it were durable before it was written.
+    pub starts_group: bool,
     pub id: u64,
     pub payload: &'a [u8],
 }
@@ -61,7 +65,7 @@ pub(super) fn encode(out: &mut Vec<u8>, epoch: Epoch, record: RecordView<'_>) {
     header[4..8].copy_from_slice(&(record.payload.len() as u32).to_le_bytes());
     header[8..16].copy_from_slice(&record.id.to_le_bytes());
     header[16] = record.kind;
-    header[17] = record.class as u8;
+    header[17] = record.class as u8 | if record.starts_group { GROUP_START } else { 0 };
     header[18..20].copy_from_slice(&epoch.tag().to_le_bytes());
     out.extend_from_slice(&header);
     out.extend_from_slice(record.payload);
@@ -75,7 +79,7 @@ pub(super) fn declared_payload(bytes: &[u8], epoch: Epoch) -> Option<usize> {
     let header = bytes.first_chunk::<HEADER_LEN>()?;
     let tag = u16::from_le_bytes([header[18], header[19]]);
     let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
-    (tag == epoch.tag() && length <= MAX_PAYLOAD && Class::from_octet(header[17]).is_some()).then_some(length)
+    (tag == epoch.tag() && length <= MAX_PAYLOAD && class(header[17]).is_some()).then_some(length)
 }
 
 /// Reads the record at the front of `bytes`; nothing when it is damaged, cut off or of another epoch.
@@ -87,5 +91,10 @@ pub(super) fn decode(bytes: &[u8], epoch: Epoch) -> Option<RecordView<'_>> {
         return None;
     }
     let id = header[8..16].iter().rev().fold(0, |id, octet| id << 8 | u64::from(*octet));
-    Some(RecordView { kind: header[16], class: Class::from_octet(header[17])?, id, payload: &body[HEADER_LEN - 4..] })
+    let starts_group = header[17] & GROUP_START != 0;
+    Some(RecordView { kind: header[16], class: class(header[17])?, starts_group, id, payload: &body[HEADER_LEN - 4..] })
+}
+
+fn class(octet: u8) -> Option<Class> {
+    Class::from_octet(octet & !GROUP_START)
 }

@@ -86,3 +86,20 @@ impl<'a> Iterator for Scan<'a> {
         Some(if resumed.is_some() { Found::Damage(start..self.at) } else { Found::Tail(start..self.at) })
     }
 }
+
+/// Where the records of the newest segment were torn by a crash: at the first hole that no beginning of a group follows.
+///
+/// A group is written with one fdatasync, so that after a power cut any of its sectors may be missing. What stands behind the hole may
+/// rely on what was in it, and nothing of the group was acknowledged. A hole that a later group follows is damage instead: that
+/// group was begun when everything before it was durable.
+pub(super) fn torn_at(bytes: &[u8], epoch: Epoch) -> Option<usize> {
+    let mut hole = None;
+    for found in Scan::new(bytes, epoch) {
+        match found {
+            Found::Record { record, .. } if record.starts_group => hole = None,
+            Found::Damage(range) => hole = hole.or(Some(range.start)),
+            Found::Record { .. } | Found::Tail(_) => {}
+        }
+    }
+    hole
+}

@@ -31,8 +31,7 @@ pub struct Faults {
     pub reloads: bool,
     /// Bits of the spool turn while the gateway is down.
     pub damage: bool,
-    /// A power cut leaves later sectors without earlier ones. A record behind such a hole comes back without those in it, for the spool
-    /// does not mark where groups begin.
+    /// A power cut may leave later sectors without earlier ones.
     pub holes: bool,
     /// The disk does not do what fdatasync says: the judge must notice.
     pub lies: bool,
@@ -47,7 +46,7 @@ impl Faults {
         crashes: true,
         reloads: true,
         damage: false,
-        holes: false,
+        holes: true,
         lies: false,
     };
 }

@@ -53,10 +53,10 @@ pub fn check(report: &Report) {
 fn faults_of(seed: u64) -> Faults {
     let none = Faults::default();
     match seed % 10 {
-        0 => Faults { crashes: true, ..none },
+        0 => Faults { crashes: true, holes: true, ..none },
         1 => Faults { network: true, operators: true, ..none },
-        2 => Faults { disk: true, crashes: true, ..none },
-        3 => Faults { damage: true, holes: true, ..Faults::ALL },
+        2 => Faults { disk: true, crashes: true, holes: true, ..none },
+        3 => Faults { damage: true, ..Faults::ALL },
         _ => Faults::ALL,
     }
 }

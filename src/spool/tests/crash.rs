@@ -39,7 +39,7 @@ fn whatever_was_committed_is_recovered_from_every_image_a_power_cut_can_leave() 
 }
 
 #[test]
-fn records_of_one_group_come_back_in_the_order_they_were_appended() {
+fn of_a_group_that_was_not_synced_only_a_beginning_comes_back() {
     let disk = SimDisk::new();
     let (mut spool, _) = Spool::open(disk.clone(), SETTINGS, &mut |_| {}).unwrap();
     (1..=50).for_each(|id| assert!(spool.append_delta(3, id, &payload(id as u32)).is_ok()));
@@ -50,8 +50,8 @@ fn records_of_one_group_come_back_in_the_order_they_were_appended() {
     disk.every_crash(&mut |image| {
         let mut ids = Vec::new();
         Spool::open(image, SETTINGS, &mut |record| ids.push(record.id)).unwrap();
-        assert_eq!(ids[..50], (1..=50).collect::<Vec<u64>>());
-        assert!(ids.is_sorted() && ids.len() <= 70);
+        assert!((50..=70).contains(&ids.len()));
+        assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<u64>>());
     });
 }
 

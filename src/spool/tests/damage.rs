@@ -20,15 +20,20 @@ fn segments(disk: &SimDisk) -> Vec<String> {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_costs_one_record_at_most_and_never_yields_a_wrong_one() {
+fn a_flipped_bit_costs_one_record_at_most_and_in_the_last_group_what_follows_and_never_yields_a_wrong_one() {
     let pristine = filled();
     for name in segments(&pristine) {
         for at in (0..SEGMENT as usize).step_by(397) {
             let disk = pristine.crash(true, &mut |_| sim::Landed::Yes);
             disk.alter(&name, |content| content[at] ^= 1 << (at % 8));
             let journal = Journal::open(&disk);
-            let lost = (1..=200).filter(|id| journal.committed.get(id) != Some(&(*id as u32))).count();
-            assert!(lost <= 1 && journal.committed.len() + lost == 200, "{name} at {at}: {lost} lost");
+            let lost: Vec<u64> = (1..=200).filter(|id| journal.committed.get(id) != Some(&(*id as u32))).collect();
+            // In the last group a flipped bit looks as a sector does that did not reach the disk.
+            let in_last_group = lost.iter().all(|id| *id > 190);
+            assert!(
+                (lost.len() <= 1 || in_last_group) && journal.committed.len() + lost.len() == 200,
+                "{name} at {at}: {lost:?}"
+            );
             assert!(journal.recovery.next_id > 200);
             assert_eq!(journal.recovery.missing_segments, 0);
         }
@@ -125,10 +130,11 @@ fn a_record_crafted_inside_a_payload_is_never_taken_for_one() {
     let (mut spool, _) = Spool::open(disk.clone(), SETTINGS, &mut |_| {}).unwrap();
     let mut crafted = Vec::new();
     for epoch in 0..64 {
-        let record = record::RecordView { kind: 1, class: Class::Full, id: 666, payload: b"forged" };
+        let record = record::RecordView { kind: 1, class: Class::Full, starts_group: false, id: 666, payload: b"forged" };
         record::encode(&mut crafted, record::Epoch::new(epoch), record);
     }
     let outer = spool.append_full(1, 1, &crafted).unwrap();
+    spool.commit().unwrap();
     spool.append_full(1, 2, b"next").unwrap();
     spool.commit().unwrap();
     drop(spool);

@@ -10,7 +10,7 @@ const EPOCH: u64 = 0x1122_3344_5566_7788;
 
 fn encoded(epoch: u64, id: u64, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    record::encode(&mut bytes, Epoch::new(epoch), RecordView { kind: 7, class: Class::Delta, id, payload });
+    record::encode(&mut bytes, Epoch::new(epoch), RecordView { kind: 7, class: Class::Delta, starts_group: false, id, payload });
     bytes
 }
 
@@ -20,7 +20,7 @@ proptest! {
         let bytes = encoded(EPOCH, id, &payload);
         prop_assert_eq!(bytes.len(), record::encoded_len(payload.len()));
         let read = record::decode(&bytes, Epoch::new(EPOCH));
-        prop_assert_eq!(read, Some(RecordView { kind: 7, class: Class::Delta, id, payload: &payload }));
+        prop_assert_eq!(read, Some(RecordView { kind: 7, class: Class::Delta, starts_group: false, id, payload: &payload }));
     }
 
     #[test]
