@@ -81,7 +81,11 @@ impl<'a> Release<'a> {
 
     /// See [`Gateway::queue`].
     pub fn queue(&mut self, waiting: Waiting) {
-        let chosen = waiting.bound_to.filter(|key| self.is_known(*key)).or_else(|| self.choose(&waiting.job.route));
+        let bound_to = waiting.bound_to.filter(|key| self.is_known(*key));
+        // The operator that has the other parts may be out of the configuration. What another one sends of the rest no telephone could
+        // join to them: it waits until the operator is back, or the validity over.
+        let is_torn = bound_to.is_none() && waiting.done != 0;
+        let chosen = bound_to.or_else(|| self.choose(&waiting.job.route)).filter(|_| !is_torn);
         match chosen {
             Some(key) => {
                 let item = item(&waiting, self.now);
