@@ -271,7 +271,9 @@ fn complaint(book: &Book, attempt: &Attempt, seen: &Seen) -> Option<String> {
 /// Has it a receipt, or one for each of its parts?
 fn reported(seen: &Seen) -> bool {
     let parts: BTreeSet<u8> = seen.receipts.iter().filter_map(|receipt| receipt.part).collect();
-    let total = seen.sights.iter().map(|sight| usize::from(sight.total)).max().unwrap_or(1);
+    // An operator that refused it may count its parts in another way than the one that took it.
+    let taken = wholes(seen).into_iter().map(|(_, total)| total).min();
+    let total = usize::from(taken.or_else(|| seen.sights.iter().map(|sight| sight.total).max()).unwrap_or(1));
     let by_parts = !parts.is_empty();
     if by_parts { parts.len() >= total } else { !seen.receipts.is_empty() }
 }
