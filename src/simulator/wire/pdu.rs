@@ -83,10 +83,12 @@ impl Input {
         if length < HEADER {
             return Err(OutOfStep(0));
         }
-        if bytes.len() < length {
+        if length > MAX_PDU {
             // An over-long PDU is judged by its header, so that its number is known.
-            let judged = length > MAX_PDU && bytes.len() >= HEADER;
-            return if judged { Err(OutOfStep(word(bytes, 12))) } else { Ok(None) };
+            return if bytes.len() >= HEADER { Err(OutOfStep(word(bytes, 12))) } else { Ok(None) };
+        }
+        if bytes.len() < length {
+            return Ok(None);
         }
         self.taken += length;
         Ok(Some(Pdu(&bytes[..length])))
@@ -166,6 +168,13 @@ mod tests {
         put(&mut input, &long[..12]);
         assert!(matches!(input.next(), Ok(None)));
         put(&mut input, &long[12..]);
+        assert_eq!(input.next().map(|_| ()), Err(OutOfStep(77)));
+    }
+
+    #[test]
+    fn an_over_long_pdu_is_refused_though_all_of_it_is_there() {
+        let mut input = Input::default();
+        put(&mut input, &pdu(77, &vec![0; MAX_PDU]));
         assert_eq!(input.next().map(|_| ()), Err(OutOfStep(77)));
     }
 
