@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 mod targets;
 
 /// Changed inputs per target.
-const CHANGED: usize = 2_000;
+const CHANGED: usize = 1_000;
 
 /// Octets that mean something to one of the parsers more often than others do.
 const TELLING: [u8; 12] = [0, 1, 2, 15, 16, 0x1B, 0x40, 0x7F, 0x80, 0xFE, 0xFF, b'\n'];

@@ -100,10 +100,10 @@ fn checksum(epoch: u64, record: &[u8]) -> u32 {
 fn vouched(file: &[u8], location: Location, (kind, class, id, payload): &Shown, epoch: u64) -> bool {
     let at = location.offset as usize;
     let Some(record) = file.get(at..at + RECORD_HEADER + payload.len()) else { return false };
-    number(record, 0) == checksum(epoch, record)
-        && (number(record, 4) as usize, long(record, 8)) == (payload.len(), *id)
+    (number(record, 4) as usize, long(record, 8)) == (payload.len(), *id)
         && (record[16], record[17]) == (*kind, *class)
         && record[RECORD_HEADER..] == **payload
+        && number(record, 0) == checksum(epoch, record)
 }
 
 fn repair_header(file: &mut Vec<u8>) {
@@ -135,8 +135,8 @@ fn made(mut data: &[u8], sealed: bool) -> SimDisk {
         if sealed {
             seal(&mut file);
         }
-        let written = disk.create(name).and_then(|handle| disk.pwrite(&handle, 0, &file).map(|()| handle));
-        written.and_then(|handle| disk.fdatasync(&handle)).and_then(|()| disk.sync_dir("")).expect("nothing fails here");
+        disk.create(name).expect("nothing fails here");
+        disk.alter(name, |content| content.clone_from(&file));
     }
     disk
 }
