@@ -4,7 +4,7 @@ use smppgw::control::Request;
 use smppgw::control::protocol::COMMANDS;
 
 /// Octets a refusal may have, whatever the line.
-const FEW_WORDS: usize = 500;
+const FEW_WORDS: usize = 1200;
 
 /// All of the data is one line.
 pub fn run(data: &[u8]) {

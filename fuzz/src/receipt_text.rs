@@ -22,7 +22,7 @@ pub fn run(data: &[u8]) {
     let receipt = from_parts(delivery);
     let Some(receipt) = receipt else {
         assert_ne!(esm_class & 0x3C, 0x04, "flagged");
-        assert!(receipted_message_id.is_none_or(|id| id.iter().all(|octet| octet.is_ascii_whitespace() || *octet == 0)));
+        assert!(receipted_message_id.is_none_or(|id| !id.iter().any(u8::is_ascii_alphanumeric)));
         return;
     };
     assert!(receipt.id.len() <= text.len().max(tlv.len()));
