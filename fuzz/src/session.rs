@@ -38,6 +38,7 @@ pub fn run(data: &[u8]) {
 
 /// Who drives the session: accepts every bind, answers when told to.
 struct User {
+    role: Role,
     session: Session<u32>,
     now: Instant,
     buf: BytesMut,
@@ -61,11 +62,11 @@ impl User {
             session.bind(now, &bind());
         }
         let (buf, tickets, back) = Default::default();
-        User { session, now, buf, tickets, sent: 0, back, ended: None, last: None }
+        User { role, session, now, buf, tickets, sent: 0, back, ended: None, last: None }
     }
 
     fn send(&mut self) {
-        let command = if self.sent % 2 == 0 { CommandId::SubmitSm } else { CommandId::DeliverSm };
+        let command = if self.role == Role::Esme { CommandId::SubmitSm } else { CommandId::DeliverSm };
         if self.session.send(self.now, command, self.sent, |_| {}).is_ok() {
             self.sent += 1;
         }

@@ -25,7 +25,7 @@ pub fn run(data: &[u8]) {
     let sound = how & 1 != 0;
     let disk = if sound { changed(rest) } else { made(rest, how & 4 != 0) };
     if how & 2 != 0 {
-        segments(&disk).iter().for_each(|name| disk.alter(name, repair_header));
+        segments(&disk).iter().for_each(|name| disk.alter(name, |file| repair_header(file)));
     }
     let before: Vec<Vec<u8>> = segments(&disk).iter().map(|name| disk.content(name)).collect();
     let mut shown = Vec::new();
@@ -106,7 +106,7 @@ fn vouched(file: &[u8], location: Location, (kind, class, id, payload): &Shown, 
         && number(record, 0) == checksum(epoch, record)
 }
 
-fn repair_header(file: &mut Vec<u8>) {
+fn repair_header(file: &mut [u8]) {
     for at in COPIES {
         if let Some(copy) = file.get_mut(at..at + HEADER).filter(|copy| copy.iter().any(|octet| *octet != 0)) {
             copy[..8].copy_from_slice(b"smppgwsp");

@@ -31,7 +31,7 @@ pub fn run(data: &[u8]) {
 /// Takes what has come out of both; false at the end of the stream's sense.
 fn alike(input: &mut Input, buf: &mut BytesMut) -> bool {
     loop {
-        match (input.next(), frame::cut(buf, MAX)) {
+        match (input.next_pdu(), frame::cut(buf, MAX)) {
             (Ok(Some(pdu)), Ok(Some(frame))) => {
                 assert_eq!((pdu.command(), pdu.sequence()), (frame.command_id(), frame.sequence()));
                 assert_eq!((pdu.status(), pdu.body()), (frame.status().into(), frame.body()));
