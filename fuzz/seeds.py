@@ -168,7 +168,7 @@ def le(*numbers):
     return b"".join(number.to_bytes(size, "little") for number, size in numbers)
 
 
-def segment(number=1, epoch=0x1122334455667788, previous=(0, 0, 0), floor=1, next_id=5, version=1, records=b""):
+def segment(number=1, epoch=0x1122334455667788, previous=(0, 0, 0), floor=1, next_id=5, version=2, records=b""):
     """Header and records of a file for the spool target, which puts the checksums in."""
     header = b"smppgwsp" + le((version, 4), (number, 4), (epoch, 8), (previous[0], 4), (previous[1], 4), (previous[2], 8),
                               (floor, 4), (65536, 4), (next_id, 8), (0, 4), (0, 4))
@@ -182,12 +182,12 @@ def record(id, payload, kind=1, full=1, length=None):
     return octets + bytes(-len(octets) % 4)
 
 
-TWO = record(1, b"one") + record(2, b"two") + record(1, b"", 2, 2)
+TWO = record(1, b"one", full=0x81) + record(2, b"two") + record(1, b"", 2, 0x82)
 # First octet: 1 the sound spool with changes, 2 checksums of headers put right, 4 those of records.
 SPOOLS = {
     "one-segment": b"\x06" + segment(records=TWO),
     "two-segments": b"\x06" + segment(records=TWO) + segment(2, 7, (1, 8192 + len(TWO), 0x1122334455667788), records=TWO),
-    "version-2": b"\x06" + segment(version=2, records=TWO),
+    "version-1": b"\x06" + segment(version=1, records=TWO),
     "checksums-wrong": b"\x00" + segment(records=TWO),
     "last-number": b"\x06" + segment(0xFFFFFFFF, records=TWO),
     "number-0": b"\x06" + segment(0, records=TWO),
@@ -197,7 +197,8 @@ SPOOLS = {
     "floor-above": b"\x06" + segment(1, floor=9, records=TWO),
     "payload-of-4-gib": b"\x06" + segment(records=TWO + record(3, b"x", length=0xFFFFFFFF)),
     "payload-beyond-end": b"\x06" + segment(records=TWO + record(3, b"x", length=60000)),
-    "torn-tail": b"\x02" + segment(records=TWO[:-3]),
+    "torn-tail": b"\x06" + segment(records=TWO[:-3]),
+    "hole-in-the-last-group": b"\x06" + segment(records=TWO + bytes(8) + TWO[24:48]),
     "empty": b"\x00",
     "sound": b"\x01",
     "bit-in-a-record": b"\x01\x00\x20\x08\x01",

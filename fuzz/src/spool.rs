@@ -9,6 +9,9 @@ use smppgw::spool::{Class, Disk, Location, OpenError, Recovered, Settings, Spool
 
 const SEGMENT: usize = 64 << 10;
 const SETTINGS: Settings = Settings { segment_size: SEGMENT as u64, max_size: 64 * SEGMENT as u64, disk_reserve: 0 };
+/// The version of the format, and what stands beside the class of a group's first record.
+const VERSION: u32 = 2;
+const GROUP_START: u8 = 0x80;
 /// Where the two copies of a segment's header stand, and their length with the checksum at the end.
 const COPIES: [usize; 2] = [0, 4096];
 const HEADER: usize = 64;
@@ -41,7 +44,7 @@ pub fn run(data: &[u8]) {
         }
         Err(error) => panic!("{error}"),
     };
-    assert!(versions.iter().all(|version| *version == 1), "another version was opened");
+    assert!(versions.iter().all(|version| *version == VERSION), "another version was opened");
     assert_eq!(recovery.records, shown.len() as u64);
     let epochs: BTreeSet<u64> = before.iter().flat_map(|file| headers(file)).flat_map(|h| [long(h, 16), long(h, 32)]).collect();
     for (location, record) in &shown {
@@ -101,7 +104,7 @@ fn vouched(file: &[u8], location: Location, (kind, class, id, payload): &Shown, 
     let at = location.offset as usize;
     let Some(record) = file.get(at..at + RECORD_HEADER + payload.len()) else { return false };
     (number(record, 4) as usize, long(record, 8)) == (payload.len(), *id)
-        && (record[16], record[17]) == (*kind, *class)
+        && (record[16], record[17] & !GROUP_START) == (*kind, *class)
         && record[RECORD_HEADER..] == **payload
         && number(record, 0) == checksum(epoch, record)
 }

@@ -105,7 +105,11 @@ fn segment(header: SegmentHeader, id: u64) -> SimDisk {
     let disk = SimDisk::new();
     disk.clone().create("000001.segment").unwrap();
     let mut record = Vec::new();
-    record::encode(&mut record, header.epoch, RecordView { kind: VALUE, class: Class::Full, id, payload: &payload(7) });
+    record::encode(
+        &mut record,
+        header.epoch,
+        RecordView { kind: VALUE, class: Class::Full, starts_group: true, id, payload: &payload(7) },
+    );
     disk.alter("000001.segment", |content| {
         *content = header.encode();
         content.extend_from_slice(&record);
