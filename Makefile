@@ -5,7 +5,7 @@
 # make faults the fault table with the real daemon; FAULT_POINTS is how many moments each fault is tried at
 # make bench  all benchmarks; their tables go to benches/RESULTS.md
 # make sim    the core in one thread with simulated network, disk and clock: SEEDS of them, or one SEED told in full
-# make fuzz   each fuzz target for FUZZ_SECONDS
+# make fuzz   each fuzz target for FUZZ_SECONDS (an hour: make fuzz FUZZ_SECONDS=3600)
 
 FUZZ_SECONDS ?= 60
 FAULT_POINTS ?= 12
@@ -49,7 +49,9 @@ sim:
 fuzz:
 	command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 	set -e; for target in $$(cargo fuzz list); do \
-		cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS); \
+		mkdir -p fuzz/found/$$target; \
+		cargo fuzz run --sanitizer none $$target fuzz/found/$$target fuzz/corpus/$$target fuzz/seeds/$$target \
+			-- -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=1024 -timeout=10; \
 	done
 
 clean:

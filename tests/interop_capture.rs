@@ -54,6 +54,7 @@ impl Capture {
             script().args(["await", &self.file, &String::from_utf8_lossy(END)]).status().expect("the wait for the file");
         assert!(written.success(), "the capture is not written: {written}");
         self.program.terminate();
+        keep(&self.file, &self.ports);
         script().args(["check", &self.file]).args(&self.ports).output().expect("the check runs")
     }
 
@@ -63,6 +64,14 @@ impl Capture {
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{out}\n{err}");
         out.lines().filter_map(count).collect()
+    }
+}
+
+/// For whoever wants to look at the capture, or make fuzz/seeds of it.
+fn keep(file: &str, ports: &[String]) {
+    if let Some(wanted) = std::env::var_os("SMPPGW_CAPTURE") {
+        std::fs::copy(file, wanted).expect("the capture is kept");
+        println!("gateway and operators: {}", ports.join(" "));
     }
 }
 

@@ -97,14 +97,20 @@ impl Request {
             command: String,
         }
         let head: Head = serde_json::from_slice(line)
-            .map_err(|error| format!("expected one JSON object such as {{\"command\":\"stats\"}}: {error}"))?;
+            .map_err(|error| format!("expected one JSON object such as {{\"command\":\"stats\"}}: {}", brief(error)))?;
         if !COMMANDS.contains(&&*head.command) {
             let meant = nearest(&head.command, COMMANDS).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
             let name: String = head.command.chars().take(40).collect();
             return Err(format!("unknown command {name:?}: expected one of {}{meant}", COMMANDS.join(", ")));
         }
-        serde_json::from_slice(line).map_err(|error| format!("{}: {error}", head.command))
+        serde_json::from_slice(line).map_err(|error| format!("{}: {}", head.command, brief(error)))
     }
+}
+
+/// What is wrong with a line, without all of the line: the complaint may quote it.
+fn brief(error: serde_json::Error) -> String {
+    const LONGEST: usize = 200;
+    error.to_string().chars().take(LONGEST).collect()
 }
 
 /// A request that was answered.

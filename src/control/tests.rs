@@ -124,6 +124,15 @@ fn an_unknown_command_lists_the_known_ones_and_guesses_the_one_meant() {
 }
 
 #[test]
+fn a_refusal_does_not_repeat_a_long_line() {
+    let long = "x".repeat(60_000);
+    for line in [json!(long), json!({"command": long}), json!({"command": "message", "id": [long]})] {
+        let error = Request::parse(line.to_string().as_bytes()).unwrap_err();
+        assert!(error.len() < 500, "{} octets", error.len());
+    }
+}
+
+#[test]
 fn what_is_no_request_is_answered_with_what_a_request_looks_like() {
     for garbage in [&b""[..], b"\n", b"stats", b"[1]", b"{\"command\":7}", b"\xff\xfe", b"{\"command\":\"message\"}"] {
         let error = Request::parse(garbage).unwrap_err();

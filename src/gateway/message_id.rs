@@ -33,11 +33,17 @@ pub fn message_id_text(node: &str, id: MessageId, short: bool) -> String {
 /// that has been given is meant.
 pub fn parse_message_id(node: &str, text: &str, next: MessageId) -> Option<MessageId> {
     if let Some(digits) = text.strip_prefix(node).filter(|digits| digits.len() >= DIGITS as usize) {
-        return u64::from_str_radix(digits, 16).ok().map(MessageId);
+        return hexadecimal(digits).map(MessageId);
     }
-    let last = u64::from_str_radix(text, 16).ok().filter(|last| *last <= SHORT_ID)?;
+    let last = hexadecimal(text).filter(|last| *last <= SHORT_ID)?;
     let newest = (next.0 & !SHORT_ID) | last;
     Some(MessageId(if newest < next.0 { newest } else { newest.checked_sub(SHORT_ID + 1).unwrap_or(newest) }))
+}
+
+/// The value of digits alone: the standard library also takes a plus sign.
+fn hexadecimal(digits: &str) -> Option<u64> {
+    let value = u64::from_str_radix(digits, 16).ok()?;
+    digits.bytes().all(|octet| octet.is_ascii_hexdigit()).then_some(value)
 }
 
 #[cfg(test)]

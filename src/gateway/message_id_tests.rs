@@ -26,7 +26,7 @@ fn a_short_id_means_the_newest_message_that_bears_it() {
 
 #[test]
 fn what_is_no_id_is_none() {
-    for text in ["", "gw1", "gw1zz", "xyz", "-1"] {
+    for text in ["", "gw1", "gw1zz", "xyz", "-1", "+2a", "gw1+0000002a"] {
         assert_eq!(parse_message_id("gw1", text, MessageId(10)), None, "{text}");
     }
 }

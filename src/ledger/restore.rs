@@ -6,8 +6,7 @@ use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
 use super::codec::{self, Reader, Unreadable, put_short, state};
-use super::event::Received;
-use super::event::{Effect, Waiting};
+use super::event::{Effect, MAX_PARTS, Received, Waiting};
 use super::index::{Item, Pending, What};
 use super::known::KnownNames;
 use super::part::{Part, PartState, Parts};
@@ -101,8 +100,11 @@ impl Ledger {
 
     fn restore_sent(&mut self, id: MessageId, r: &mut Reader) -> Result<(), Unreadable> {
         let (part, total, at) = (r.u8()?, r.u8()?, r.u32()?);
-        let operator = self.operators.intern(&r.name()?);
-        let operator_id = r.short()?;
+        let (operator, operator_id) = (r.name()?, r.short()?);
+        if operator.is_empty() {
+            return Err(Unreadable);
+        }
+        let operator = self.operators.intern(&operator);
         if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part, total)) {
             *slot = Part { state: PartState::Sent { operator, at }, operator_id: operator_id[..].into() };
         }
@@ -310,6 +312,9 @@ pub(super) fn put_parts(out: &mut Vec<u8>, parts: &[Part], operators: &mut Known
 
 fn parts(r: &mut Reader, operators: &KnownNames) -> Result<Parts, Unreadable> {
     let count = r.u8()?;
+    if usize::from(count) > MAX_PARTS {
+        return Err(Unreadable);
+    }
     let mut parts = Vec::with_capacity(count.into());
     for _ in 0..count {
         let (kind, state, error) = match r.u8()? {

@@ -21,3 +21,4 @@ pub use histogram::{Histogram, Quantiles};
 pub use line_file::LineFile;
 pub use receipt_fields::ReceiptFields;
 pub use smsc::{Behaviour, Counts, Mo, Record, Smsc, SmscSettings};
+pub use wire::{Input, OutOfStep, Pdu};

@@ -101,6 +101,10 @@ fn read_copy(copy: &[u8]) -> HeaderState {
     if version != FORMAT_VERSION {
         return HeaderState::Version(version);
     }
+    // There is no number after the last one, and none of a segment is zero: nobody wrote this.
+    if matches!(u32_at(12), 0 | u32::MAX) {
+        return HeaderState::Damaged;
+    }
     let previous = Previous { number: u32_at(24), end: u32_at(28), epoch: Epoch::new(number_at(fields, 32, 8)) };
     HeaderState::Valid(SegmentHeader {
         number: u32_at(12),

@@ -47,7 +47,8 @@ impl<D: Disk> Spool<D> {
         let mut spool = Spool::empty(disk, settings.checked());
         spool.stats.quarantined = spool.disk.list(QUARANTINE)?.len() as u64;
         spool.next_id = headers.iter().map(|header| header.next_id).max().unwrap_or(1).max(1);
-        spool.next_file = candidates.iter().filter_map(|candidate| file_number(&candidate.file.name)).max().map_or(1, |n| n + 1);
+        spool.next_file =
+            candidates.iter().filter_map(|candidate| file_number(&candidate.file.name)).max().map_or(1, |n| n.saturating_add(1));
         let log = recovery::chain(&headers);
         let newest = headers.iter().map(|header| header.number).max().unwrap_or(0);
         spool.next_segment = newest + 1;
@@ -67,7 +68,7 @@ impl<D: Disk> Spool<D> {
         }
         spool.sort_out(candidates)?;
         let lost_octets = recovery.damaged_bytes + recovery.missing_segments * spool.settings.segment_size;
-        spool.next_id += lost_octets.div_ceil(HEADER_LEN as u64);
+        spool.next_id = spool.next_id.saturating_add(lost_octets.div_ceil(HEADER_LEN as u64));
         recovery.next_id = spool.next_id;
         spool.prepare_first();
         spool.refresh();
@@ -147,7 +148,7 @@ impl<D: Disk> Spool<D> {
         if tail.iter().any(|octet| *octet != 0) {
             let records = records_in(tail, 0, 0, epoch);
             let last = records.map(|record| record.id.saturating_add(1)).max().unwrap_or(0);
-            self.next_id = self.next_id.max(last) + TAIL_IDS;
+            self.next_id = self.next_id.max(last).saturating_add(TAIL_IDS);
         }
     }
 
@@ -226,10 +227,8 @@ fn take_segment<D: Disk>(
         if !matches {
             continue;
         }
-        let end = match extent.end {
-            Some(end) => u64::from(end),
-            None => disk.size(&candidate.file.file)?,
-        };
+        let size = disk.size(&candidate.file.file)?;
+        let end = extent.end.map_or(size, |end| size.min(end.into()));
         bytes.resize(end.saturating_sub(u64::from(RECORDS_AT)) as usize, 0);
         let count = disk.pread(&candidate.file.file, u64::from(RECORDS_AT), bytes)?;
         bytes.truncate(count);

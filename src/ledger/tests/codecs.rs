@@ -125,3 +125,34 @@ proptest! {
         let _ = World::new().ledger.restore(kind, MessageId(1), Location::default(), junk);
     }
 }
+
+/// A message that has been moved, with so many parts taken by this operator.
+fn carried(parts: u8, operator: &str) -> Bytes {
+    let mut out = Vec::new();
+    put_message(&mut out, &test_message("shop", RECIPIENT, "Moi"));
+    out.push(parts);
+    for _ in 0..parts {
+        out.extend_from_slice(&[1, 0, 0, 0, 9, operator.len() as u8]);
+        out.extend_from_slice(operator.as_bytes());
+        out.push(0);
+    }
+    out.into()
+}
+
+#[test]
+fn a_record_with_more_parts_than_a_message_may_have_is_unreadable() {
+    let most = MAX_PARTS as u8;
+    let mut ledger = World::new().ledger;
+    assert_eq!(ledger.restore(kind::CARRIED, MessageId(1), Location::default(), carried(most, "alpha")), Ok(()));
+    assert_eq!(ledger.restore(kind::CARRIED, MessageId(2), Location::default(), carried(most + 1, "alpha")), Err(Unreadable));
+    assert_eq!(ledger.pending_messages(), 1);
+}
+
+#[test]
+fn a_part_taken_by_nobody_is_unreadable() {
+    let mut ledger = World::new().ledger;
+    assert_eq!(ledger.restore(kind::CARRIED, MessageId(1), Location::default(), carried(1, "")), Err(Unreadable));
+    assert_eq!(ledger.restore(kind::CARRIED, MessageId(1), Location::default(), carried(0, "")), Ok(()));
+    let sent = Bytes::from_static(&[0, 1, 0, 0, 0, 9, 0, 2, b'i', b'd']);
+    assert_eq!(ledger.restore(kind::SENT, MessageId(1), Location::default(), sent), Err(Unreadable));
+}

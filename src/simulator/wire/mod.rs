@@ -118,7 +118,7 @@ impl<T> Wire<T> {
         if self.is_closed() {
             return None;
         }
-        match input.next() {
+        match input.next_pdu() {
             Ok(pdu) => pdu,
             Err(OutOfStep(sequence)) => {
                 self.put(CommandId::GenericNack, CommandStatus::EsmeRinvcmdlen, sequence, &[]);

@@ -74,7 +74,7 @@ pub struct Input {
 impl Input {
     /// Takes the next whole PDU; `None` when more octets are needed.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Pdu<'_>>, OutOfStep> {
+    pub fn next_pdu(&mut self) -> Result<Option<Pdu<'_>>, OutOfStep> {
         let bytes = &self.buffer[self.taken..self.filled];
         if bytes.len() < 4 {
             return Ok(None);
@@ -83,10 +83,12 @@ impl Input {
         if length < HEADER {
             return Err(OutOfStep(0));
         }
-        if bytes.len() < length {
+        if length > MAX_PDU {
             // An over-long PDU is judged by its header, so that its number is known.
-            let judged = length > MAX_PDU && bytes.len() >= HEADER;
-            return if judged { Err(OutOfStep(word(bytes, 12))) } else { Ok(None) };
+            return if bytes.len() >= HEADER { Err(OutOfStep(word(bytes, 12))) } else { Ok(None) };
+        }
+        if bytes.len() < length {
+            return Ok(None);
         }
         self.taken += length;
         Ok(Some(Pdu(&bytes[..length])))
@@ -156,7 +158,7 @@ mod tests {
     fn an_impossible_length_is_out_of_step() {
         let mut input = Input::default();
         put(&mut input, &[0, 0, 0, 15]);
-        assert_eq!(input.next().map(|_| ()), Err(OutOfStep(0)));
+        assert_eq!(input.next_pdu().map(|_| ()), Err(OutOfStep(0)));
     }
 
     #[test]
@@ -164,9 +166,16 @@ mod tests {
         let mut input = Input::default();
         let long = header(MAX_PDU, CommandId::SubmitSm, CommandStatus::EsmeRok, 77);
         put(&mut input, &long[..12]);
-        assert!(matches!(input.next(), Ok(None)));
+        assert!(matches!(input.next_pdu(), Ok(None)));
         put(&mut input, &long[12..]);
-        assert_eq!(input.next().map(|_| ()), Err(OutOfStep(77)));
+        assert_eq!(input.next_pdu().map(|_| ()), Err(OutOfStep(77)));
+    }
+
+    #[test]
+    fn an_over_long_pdu_is_refused_though_all_of_it_is_there() {
+        let mut input = Input::default();
+        put(&mut input, &pdu(77, &vec![0; MAX_PDU]));
+        assert_eq!(input.next_pdu().map(|_| ()), Err(OutOfStep(77)));
     }
 
     #[test]
@@ -174,7 +183,7 @@ mod tests {
         let mut input = Input::default();
         put(&mut input, &[pdu(1, b"17"), pdu(2, b"18\0\x10"), pdu(3, b"")].concat());
         for expected in [b"17".as_slice(), b"18", b""] {
-            assert_eq!(input.next().ok().flatten().map(|pdu| pdu.message_id()), Some(expected));
+            assert_eq!(input.next_pdu().ok().flatten().map(|pdu| pdu.message_id()), Some(expected));
         }
     }
 
@@ -190,7 +199,7 @@ mod tests {
             let mut found = Vec::new();
             for piece in stream.chunks(cut) {
                 put(&mut input, piece);
-                while let Ok(Some(pdu)) = input.next() {
+                while let Ok(Some(pdu)) = input.next_pdu() {
                     found.push((pdu.sequence(), pdu.body().to_vec()));
                 }
             }

@@ -75,7 +75,7 @@ async fn told(wire: &mut Wire<u8>, peer: &mut TcpStream) -> Vec<(CommandId, u32,
         input.add(count);
         seen += count;
     }
-    while let Ok(Some(pdu)) = input.next() {
+    while let Ok(Some(pdu)) = input.next_pdu() {
         answers.push((pdu.command(), pdu.status(), pdu.sequence()));
     }
     answers

@@ -72,7 +72,7 @@ fn another_format_version_is_refused_and_the_files_are_left_alone() {
     });
     let before = disk.content(&name);
     match Journal::try_open(&disk, SETTINGS) {
-        Err(error @ OpenError::Version { found: 9, supported: 1, .. }) => {
+        Err(error @ OpenError::Version { found: 9, supported: 2, .. }) => {
             assert!(error.to_string().contains("format 9"), "{error}");
         }
         _ => panic!("a spool of another version was opened"),
@@ -98,4 +98,58 @@ fn a_payload_beyond_the_limit_is_refused() {
     assert!(spool.append_full(1, 1, &vec![0; MAX_PAYLOAD]).is_ok());
     assert_eq!(spool.append_full(1, 2, &vec![0; MAX_PAYLOAD + 1]), Err(AppendError::TooLarge));
     assert_eq!(spool.commit().unwrap(), MAX_PAYLOAD as u64 + 20);
+}
+
+/// A disk with one segment of this header and one record.
+fn segment(header: SegmentHeader, id: u64) -> SimDisk {
+    let disk = SimDisk::new();
+    disk.clone().create("000001.segment").unwrap();
+    let mut record = Vec::new();
+    record::encode(
+        &mut record,
+        header.epoch,
+        RecordView { kind: VALUE, class: Class::Full, starts_group: true, id, payload: &payload(7) },
+    );
+    disk.alter("000001.segment", |content| {
+        *content = header.encode();
+        content.extend_from_slice(&record);
+        content.extend_from_slice(&[0xFF; 9]);
+        content.resize(SEGMENT as usize, 0);
+    });
+    disk
+}
+
+fn header() -> SegmentHeader {
+    SegmentHeader { number: 1, epoch: Epoch::new(EPOCH), previous: None, floor: 1, capacity: SEGMENT as u32, next_id: 1 }
+}
+
+#[test]
+fn the_last_id_there_is_does_not_start_over() {
+    let journal = Journal::open(&segment(SegmentHeader { next_id: u64::MAX, ..header() }, u64::MAX));
+    assert_eq!(journal.committed, Values::from([(u64::MAX, 7)]));
+    assert_eq!(journal.recovery.next_id, u64::MAX);
+}
+
+#[test]
+fn a_segment_without_a_possible_number_is_put_aside() {
+    for number in [0, u32::MAX] {
+        let disk = segment(SegmentHeader { number, ..header() }, 1);
+        let mut journal = Journal::open(&disk);
+        assert!(journal.committed.is_empty());
+        assert!(disk.names().contains(&"quarantine/000001.segment".to_owned()));
+        journal.put(1, 1);
+        assert!(journal.commit());
+    }
+}
+
+#[test]
+fn an_end_far_behind_the_end_of_the_file_takes_no_memory() {
+    let disk = segment(header(), 1);
+    let previous = Some(header::Previous { number: 1, epoch: Epoch::new(EPOCH), end: u32::MAX });
+    let newest = SegmentHeader { number: 2, epoch: Epoch::new(2), previous, ..header() };
+    disk.clone().create("000002.segment").unwrap();
+    disk.alter("000002.segment", |content| *content = newest.encode());
+    let journal = Journal::open(&disk);
+    assert_eq!(journal.committed, Values::from([(1, 7)]));
+    assert!(journal.recovery.damaged_bytes > u64::from(u32::MAX) / 2, "what should be there and is not counts as lost");
 }
