@@ -225,8 +225,14 @@ fn socket_path(args: &CtlArgs) -> Result<PathBuf, String> {
     match (&args.socket, &args.config) {
         (Some(socket), _) => Ok(socket.clone()),
         (None, Some(config)) => configured_socket(config).map_err(|error| format!("{}: {error}", config.display())),
-        (None, None) => Ok(limits::default::CONTROL_SOCKET.into()),
+        (None, None) => Ok(usual_socket().into()),
     }
+}
+
+/// That of the installed gateway; where there is none, that of the demo in this folder.
+fn usual_socket() -> &'static str {
+    let demo = !Path::new(limits::default::CONTROL_SOCKET).exists() && Path::new(DEMO_SOCKET).exists();
+    if demo { DEMO_SOCKET } else { limits::default::CONTROL_SOCKET }
 }
 
 /// Reads only what is needed: whoever may use the socket need not be able to read the passwords the configuration names.

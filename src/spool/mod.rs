@@ -243,7 +243,11 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::Locked => write!(f, "the spool is in use by another process"),
             OpenError::Version { file, found, supported } => {
-                write!(f, "{file} has spool format {found}, this program reads format {supported}")
+                write!(
+                    f,
+                    "{file} has spool format {found}, this program reads format {supported}: let the version that wrote it deliver \
+                     what it holds, then move the spool's folder away"
+                )
             }
             OpenError::Io(error) => write!(f, "the spool cannot be opened: {error}"),
         }
