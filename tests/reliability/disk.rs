@@ -30,7 +30,7 @@ pub fn power_cut(scale: Scale) -> Outcome {
         let mut disk = Mount::ext4(traffic.folder(), 256)?;
         let config = configured(&traffic, text(&disk.path().join("data")), free_port());
         let daemon = Daemon::start_in(traffic.folder(), &config, None);
-        let mut load = traffic.load(at + 6_000, &[]);
+        let mut load = traffic.load(at + 6_000, &["--rate", "3000"]);
         assert!(load.accepted(at), "the power goes under load");
         allowed("python3", &["-c", POWER_OFF, text(disk.path())])?;
         daemon.kill();

@@ -137,7 +137,9 @@ impl Traffic {
     pub fn account(&mut self) -> Account {
         self.stop_operators();
         let tag_of_ours = |line: &str| line.split(',').next().and_then(|tag| tag.parse().ok());
-        let tag_of_theirs = |line: &str| line.split(',').rev().nth(1).and_then(|tag| tag.parse().ok());
+        // What they refused stands in their log as well.
+        let accepted = |line: &str| line.split(',').nth(2) == Some("00");
+        let tag_of_theirs = |line: &str| line.split(',').rev().nth(1).filter(|_| accepted(line)).and_then(|tag| tag.parse().ok());
         let ours = tags(&self.folder.path().join("accepted.csv"), tag_of_ours);
         let theirs = tags(&self.log(), tag_of_theirs);
         let mut lost: Vec<u64> = ours.keys().filter(|tag| !theirs.contains_key(tag)).copied().collect();
@@ -157,11 +159,13 @@ impl Drop for Traffic {
     }
 }
 
-/// How often each tag stands in a file.
+/// How often each tag stands in a file, in lines that have one to count.
 fn tags(file: &Path, tag: impl Fn(&str) -> Option<u64>) -> HashMap<u64, u64> {
     let mut counts = HashMap::new();
     for line in BufReader::new(std::fs::File::open(file).expect("the file")).lines().map_while(Result::ok) {
-        *counts.entry(tag(&line).expect("a tag")).or_default() += 1;
+        if let Some(tag) = tag(&line) {
+            *counts.entry(tag).or_default() += 1;
+        }
     }
     counts
 }
