@@ -1,6 +1,6 @@
 //! The fault table, row by row: the real daemon between load and simulated operators, while what it stands on fails.
 //!
-//! `cargo test --test reliability -- [ROW]... [--points N] [--doc]`. Without rows: all but those that take long. A row needs what it
+//! `cargo test --test reliability -- [ROW]... [--points N]`. Without rows: all but those that take long. A row needs what it
 //! needs (root for mounts and network namespaces, strace, libfaketime); where a machine lacks that, the table says so.
 
 #[path = "../support/mod.rs"]
