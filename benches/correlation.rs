@@ -64,12 +64,6 @@ impl Rules for OneOperator {
     fn inbound(&self, _: &Address, _: &str) -> Option<Arc<str>> {
         None
     }
-    fn receipt_utc_offset(&self, _: AccountKey) -> i32 {
-        0
-    }
-    fn message_id_text(&self, id: MessageId, _: bool) -> IdText {
-        message_id_octets("gw1", id, false)
-    }
     fn limits(&self) -> &Limits {
         &self.0
     }

@@ -45,7 +45,7 @@ pub struct AccountKey(pub u16);
 pub struct OperatorKey(pub u16);
 
 /// An SMPP address: type of number, numbering plan, and the characters as sent, without terminator (SMPP 3.4 section 5.2.5-5.2.9).
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(PartialEq, Eq, Hash, Default)]
 pub struct Address {
     pub ton: u8,
     pub npi: u8,
@@ -60,6 +60,13 @@ impl Address {
     /// The characters as text; what is not UTF-8 shows as replacement characters.
     pub fn text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.digits)
+    }
+}
+
+impl Clone for Address {
+    /// In one piece: what is derived copies octet by octet.
+    fn clone(&self) -> Self {
+        Address::new(self.ton, self.npi, &self.digits)
     }
 }
 
@@ -163,31 +170,55 @@ pub struct Job {
     pub route: SmallVec<[OperatorKey; 4]>,
 }
 
-/// What a mailbox item tells the application.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailKind {
-    /// The receipt of `message`, which is in `state`.
-    Receipt { message: MessageId, state: State },
-    /// A mobile-originated message.
-    Mo,
-}
-
 /// A receipt or MO message for an account, kept until a bound receiver has acknowledged it or it has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     pub id: MessageId,
-    pub kind: MailKind,
     /// The owner's system_id.
     pub account: Arc<str>,
     pub source: Address,
     pub destination: Address,
-    /// Message type bits (SMPP 5.0 section 4.7.12); the UDH flag follows from `udh` and `concatenation`.
-    pub esm_class: u8,
-    pub protocol_id: u8,
-    pub dcs_class: u8,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
-    /// Set on a part of an MO message whose other parts did not come in time.
+    pub content: MailContent,
+}
+
+/// What a mailbox item tells the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MailContent {
+    Receipt(MailedReceipt),
+    /// A mobile-originated message. In a box, because most items are receipts.
+    Mo(Box<MailedMo>),
+}
+
+/// What became of a message or of one of its parts. Its text is written when it is delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailedReceipt {
+    pub message: MessageId,
+    /// See [`Message::short_id`].
+    pub short_id: bool,
+    /// The part it is about, from 0; `None` for the whole message.
+    pub part: Option<u8>,
+    /// Parts of the message.
+    pub parts: u8,
+    pub state: State,
+    /// `err` as the operator's receipt wrote it, or an SMPP status in digits.
+    pub error: SmallVec<[u8; 8]>,
+    /// SMPP 5.0 section 4.8.4.42.
+    pub network_error_code: Option<[u8; 3]>,
+    pub submitted_at: Timestamp,
+    /// When it got into this state.
+    pub done_at: Timestamp,
+    /// The application's own user_message_reference.
+    pub reference: Option<u16>,
+}
+
+/// A mobile-originated message for an application, or a part of one whose other parts did not come in time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailedMo {
+    pub protocol_id: u8,
+    pub dcs_class: u8,
+    /// Set on a part.
     pub concatenation: Option<Concatenation>,
     /// User data header elements other than concatenation, without the length octet.
     pub udh: Bytes,

@@ -50,12 +50,6 @@ impl Rules for Plain {
     fn inbound(&self, _: &Address, _: &str) -> Option<Arc<str>> {
         None
     }
-    fn receipt_utc_offset(&self, _: AccountKey) -> i32 {
-        0
-    }
-    fn message_id_text(&self, _: MessageId, _: bool) -> IdText {
-        IdText::new()
-    }
     fn limits(&self) -> &Limits {
         &self.0
     }

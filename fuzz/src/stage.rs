@@ -64,14 +64,6 @@ impl Rules for PlainRules {
         Some("shop".into())
     }
 
-    fn receipt_utc_offset(&self, _: AccountKey) -> i32 {
-        0
-    }
-
-    fn message_id_text(&self, id: MessageId, _: bool) -> IdText {
-        IdText::from_slice(format!("gw{:08x}", id.0).as_bytes())
-    }
-
     fn limits(&self) -> &Limits {
         &self.0
     }

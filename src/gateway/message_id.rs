@@ -1,7 +1,11 @@
 //! The id of a message as applications know it.
 
-use crate::ledger::IdText;
+use smallvec::SmallVec;
+
 use crate::message::MessageId;
+
+/// An id of ours as applications know it.
+pub type IdText = SmallVec<[u8; 32]>;
 
 /// What an SMPP 3.3 id holds of ours.
 const SHORT_ID: u64 = 0xFFFF_FFFF;

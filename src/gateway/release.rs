@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::Guard;
+use smallvec::SmallVec;
 
 use super::{AccountState, Gateway, OperatorState, Settings, lock};
 use crate::ledger::{Effect, Note, Waiting};
 use crate::message::{AccountKey, Job, Mail, OperatorKey, Timestamp};
+use crate::metrics::Family;
 use crate::queue::{Item, Suspicion};
 
 /// A group's consequences on their way; [`Release::finish`] lets them arrive.
@@ -18,37 +20,63 @@ pub(super) struct Release<'a> {
     gateway: &'a Gateway,
     settings: Guard<Arc<Settings>>,
     now: Timestamp,
-    queues: Gathered<OperatorState, (Item<Job>, Timestamp)>,
-    mailboxes: Gathered<AccountState, Arc<Mail>>,
+    operators: Gathered<OperatorState, ForOperator>,
+    accounts: Gathered<AccountState, ForAccount>,
 }
 
 /// What is bound for each owner, by the owner's key.
-struct Gathered<O, T> {
-    owners: Vec<Option<Bound<O, T>>>,
+struct Gathered<O, B> {
+    owners: Vec<Option<(Arc<O>, B)>>,
 }
 
-struct Bound<O, T> {
-    owner: Arc<O>,
-    items: Vec<T>,
-    /// Messages that are final now (of accounts).
+#[derive(Default)]
+struct ForOperator {
+    queue: Vec<(Item<Job>, Timestamp)>,
+    /// Parts taken by the operator.
+    sent: u64,
+    receipts: Counts,
+}
+
+#[derive(Default)]
+struct ForAccount {
+    mailbox: Vec<Arc<Mail>>,
+    /// Messages that are final now.
     finished: u64,
+    mail_ended: Counts,
 }
 
-impl<O, T> Gathered<O, T> {
+/// How often each word of a [`Family`] was met.
+#[derive(Default)]
+struct Counts(SmallVec<[(&'static str, u64); 4]>);
+
+impl Counts {
+    fn add(&mut self, word: &'static str) {
+        match self.0.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((word, 1)),
+        }
+    }
+
+    fn count_in(self, family: &Family) {
+        self.0.into_iter().for_each(|(word, count)| family.increment(word, count));
+    }
+}
+
+impl<O, B: Default> Gathered<O, B> {
     fn new() -> Self {
         Gathered { owners: Vec::new() }
     }
 
     /// The owner with this key; `find` is asked once a group.
-    fn of(&mut self, key: u16, find: impl FnOnce() -> Arc<O>) -> &mut Bound<O, T> {
+    fn of(&mut self, key: u16, find: impl FnOnce() -> Arc<O>) -> &mut (Arc<O>, B) {
         let at = usize::from(key);
         if self.owners.len() <= at {
             self.owners.resize_with(at + 1, || None);
         }
-        self.owners[at].get_or_insert_with(|| Bound { owner: find(), items: Vec::new(), finished: 0 })
+        self.owners[at].get_or_insert_with(|| (find(), B::default()))
     }
 
-    fn into_bound(self) -> impl Iterator<Item = Bound<O, T>> {
+    fn into_owners(self) -> impl Iterator<Item = (Arc<O>, B)> {
         self.owners.into_iter().flatten()
     }
 }
@@ -56,25 +84,25 @@ impl<O, T> Gathered<O, T> {
 impl<'a> Release<'a> {
     pub fn new(gateway: &'a Gateway) -> Self {
         let (settings, now) = (gateway.settings.load(), gateway.clock.now());
-        Release { gateway, settings, now, queues: Gathered::new(), mailboxes: Gathered::new() }
+        Release { gateway, settings, now, operators: Gathered::new(), accounts: Gathered::new() }
     }
 
-    fn operator(&mut self, key: OperatorKey) -> &mut Bound<OperatorState, (Item<Job>, Timestamp)> {
+    fn operator(&mut self, key: OperatorKey) -> &mut (Arc<OperatorState>, ForOperator) {
         let gateway = self.gateway;
-        self.queues.of(key.0, || gateway.operator(key))
+        self.operators.of(key.0, || gateway.operator(key))
     }
 
-    fn account(&mut self, key: AccountKey) -> &mut Bound<AccountState, Arc<Mail>> {
+    fn account(&mut self, key: AccountKey) -> &mut (Arc<AccountState>, ForAccount) {
         let gateway = self.gateway;
-        self.mailboxes.of(key.0, || gateway.account(key))
+        self.accounts.of(key.0, || gateway.account(key))
     }
 
     pub fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Queue(waiting) => self.queue(waiting),
-            Effect::Mail { account, mail } => self.account(account).items.push(mail),
-            Effect::Restored { account } => self.account(account).owner.accepting(1),
-            Effect::Finished { account } => self.account(account).finished += 1,
+            Effect::Mail { account, mail } => self.account(account).1.mailbox.push(mail),
+            Effect::Restored { account } => self.account(account).0.accepting(1),
+            Effect::Finished { account } => self.account(account).1.finished += 1,
             Effect::Note(note) => self.note(note),
         }
     }
@@ -89,7 +117,7 @@ impl<'a> Release<'a> {
         match chosen {
             Some(key) => {
                 let item = item(&waiting, self.now);
-                self.operator(key).items.push(item);
+                self.operator(key).1.queue.push(item);
             }
             None => lock(&self.gateway.unrouted).push(waiting),
         }
@@ -100,39 +128,44 @@ impl<'a> Release<'a> {
     }
 
     fn choose(&mut self, route: &[OperatorKey]) -> Option<OperatorKey> {
-        let up = route.iter().find(|key| self.is_known(**key) && self.operator(**key).owner.is_up()).copied();
+        let up = route.iter().find(|key| self.is_known(**key) && self.operator(**key).0.is_up()).copied();
         up.or_else(|| route.iter().find(|key| self.is_known(**key)).copied())
     }
 
     /// Lets everything arrive where it is bound for.
     pub fn finish(self) {
-        for Bound { owner, items, .. } in self.queues.into_bound().filter(|bound| !bound.items.is_empty()) {
-            owner.push_all(items);
-        }
-        for Bound { owner, items, finished } in self.mailboxes.into_bound() {
-            owner.finished(finished);
-            if !items.is_empty() {
-                owner.post(items, self.now);
+        for (operator, ForOperator { queue, sent, receipts }) in self.operators.into_owners() {
+            if !queue.is_empty() {
+                operator.push_all(queue);
             }
+            operator.metrics.sent.increment(sent);
+            receipts.count_in(&operator.metrics.receipts_received);
+        }
+        for (account, ForAccount { mailbox, finished, mail_ended }) in self.accounts.into_owners() {
+            account.finished(finished);
+            if !mailbox.is_empty() {
+                account.post(mailbox, self.now);
+            }
+            mail_ended.count_in(&account.metrics.mailbox_ended);
         }
     }
 
     fn note(&mut self, note: Note) {
         match note {
             Note::PartSent { operator, milliseconds } => {
-                let metrics = &self.operator(operator).owner.metrics;
-                metrics.sent.increment(1);
-                metrics.sent_seconds.record(seconds(milliseconds));
+                let (operator, bound) = self.operator(operator);
+                bound.sent += 1;
+                operator.metrics.sent_seconds.record(seconds(milliseconds));
             }
             Note::PartFailed { operator: Some(operator), state } => {
-                self.operator(operator).owner.metrics.parts_failed.increment(state.word(), 1);
+                self.operator(operator).0.metrics.parts_failed.increment(state.word(), 1);
             }
             Note::ReceiptMatched { operator, state, milliseconds } => {
-                let metrics = &self.operator(operator).owner.metrics;
-                metrics.receipts_received.increment(state.word(), 1);
-                metrics.receipt_seconds.record(seconds(milliseconds));
+                let (operator, bound) = self.operator(operator);
+                bound.receipts.add(state.word());
+                operator.metrics.receipt_seconds.record(seconds(milliseconds));
             }
-            Note::MailEnded { account, how } => self.account(account).owner.metrics.mailbox_ended.increment(how.word(), 1),
+            Note::MailEnded { account, how } => self.account(account).1.mail_ended.add(how.word()),
             Note::ReceiptRepeated { operator, .. }
             | Note::ReceiptParked { operator }
             | Note::ReceiptUnparked { operator }
@@ -141,23 +174,23 @@ impl<'a> Release<'a> {
             | Note::ReceiptMissing { operator: Some(operator) }
             | Note::NoOperatorId { operator } => self.oddity(operator, note),
             Note::Quarantined { operator } => {
-                let metrics = &self.operator(operator).owner.metrics;
+                let metrics = &self.operator(operator).0.metrics;
                 metrics.quarantined.increment(1);
                 metrics.quarantine.increment(1.0);
             }
-            Note::InQuarantine { operator } => self.operator(operator).owner.metrics.quarantine.increment(1.0),
-            Note::LeftQuarantine { operator } => self.operator(operator).owner.metrics.quarantine.decrement(1.0),
+            Note::InQuarantine { operator } => self.operator(operator).0.metrics.quarantine.increment(1.0),
+            Note::LeftQuarantine { operator } => self.operator(operator).0.metrics.quarantine.decrement(1.0),
             Note::MoReceived => self.gateway.inbound_metrics.received.increment(1),
             Note::MoUnroutable => self.gateway.inbound_metrics.unroutable.increment(1),
             Note::MoIncomplete => self.gateway.inbound_metrics.incomplete.increment(1),
-            Note::MoRouted { account } => self.account(account).owner.metrics.mo_routed.increment(1),
+            Note::MoRouted { account } => self.account(account).0.metrics.mo_routed.increment(1),
             Note::ReceiptMissing { operator: None } | Note::PartFailed { operator: None, .. } => {}
         }
     }
 
     /// What an operator's receipts and responses should not be like.
     fn oddity(&mut self, operator: OperatorKey, note: Note) {
-        let metrics = &self.operator(operator).owner.metrics;
+        let metrics = &self.operator(operator).0.metrics;
         let counter = match note {
             Note::ReceiptRepeated { contradicts: true, .. } => &metrics.receipts_contradictory,
             Note::ReceiptRepeated { .. } => &metrics.receipts_repeated,

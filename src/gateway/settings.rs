@@ -9,12 +9,11 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 use tokio_rustls::rustls::ServerConfig;
 
-use super::message_id_octets;
 use crate::accept::{Policy, Senders};
 use crate::config::{Account, Config, Fault, Operator};
-use crate::ledger::{IdText, Limits, Rules};
+use crate::ledger::{Limits, Rules};
 use crate::link::tls::{self, ClientSide};
-use crate::message::{AccountKey, Address, Message, MessageId, Names, OperatorKey};
+use crate::message::{AccountKey, Address, Message, Names, OperatorKey};
 use crate::receipt::{ReceiptId, ReceiptPolicy};
 use crate::route::{Inbound, InboundRule, NumberRules, Query, RouteRule, Table, TableBuilder};
 use crate::smpp::{Strictness, Timers};
@@ -149,14 +148,6 @@ impl Rules for Settings {
     fn inbound(&self, number: &Address, text: &str) -> Option<Arc<str>> {
         let number = self.inbound_numbers.normalise(number).ok()?;
         self.inbound.choose(&number.digits, text).map(|key| self.account_names.name(key.0))
-    }
-
-    fn receipt_utc_offset(&self, account: AccountKey) -> i32 {
-        self.account(account).map_or(0, |a| a.config.receipt_utc_offset.whole_seconds())
-    }
-
-    fn message_id_text(&self, id: MessageId, short: bool) -> IdText {
-        message_id_octets(&self.config.node.name, id, short)
     }
 
     fn limits(&self) -> &Limits {

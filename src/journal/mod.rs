@@ -10,6 +10,7 @@
 mod failed;
 mod group;
 mod recover;
+mod release;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use crate::message::{Job, Mail, MessageId, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
 use group::Group;
 pub use recover::{Opened, open, resume};
+use release::Releaser;
 
 /// Batches that may wait for the thread; more make the sessions stop reading.
 const QUEUE: usize = 4_096;
@@ -204,7 +206,9 @@ impl Journal {
         let (commands, inbox) = crossbeam_channel::bounded(QUEUE);
         let gate = Arc::new(Gate::new(link::now()));
         let journal = Journal { commands, room: Arc::default(), gate, came: None };
-        let keeper = Keeper { group: Group::new(spool, ledger, host, journal.gate.clone()), inbox, room: journal.room.clone() };
+        let releaser = Some(Releaser::start(host.clone())?);
+        let group = Group::new(spool, ledger, host, journal.gate.clone(), releaser);
+        let keeper = Keeper { group, inbox, room: journal.room.clone() };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run())?;
         Ok((journal, thread))
     }
@@ -215,7 +219,8 @@ impl Journal {
         let came = Arc::<Notify>::default();
         let gate = Arc::new(Gate::new(link::now()));
         let journal = Journal { commands, room: Arc::default(), gate, came: Some(came.clone()) };
-        let keeper = Keeper { group: Group::new(spool, ledger, host, journal.gate.clone()), inbox, room: journal.room.clone() };
+        let group = Group::new(spool, ledger, host, journal.gate.clone(), None);
+        let keeper = Keeper { group, inbox, room: journal.room.clone() };
         (journal, Steps { keeper, came })
     }
 
@@ -348,7 +353,7 @@ impl<D: Disk, H: Host> Keeper<D, H> {
     /// Ends the group that has been gathered.
     fn close(&mut self, goes_on: bool) {
         if goes_on {
-            self.group.commit();
+            self.group.commit(!self.inbox.is_empty());
         } else {
             self.group.finish();
         }

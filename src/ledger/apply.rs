@@ -107,12 +107,8 @@ impl Ledger {
             t.effects.push(Effect::Note(Note::NoOperatorId { operator }));
             return;
         };
-        let target = Target { message: job.id, part };
-        self.correlation.insert(key, target);
-        if !first {
-            // It was sent twice, or its message is closed: a receipt for this id still is one of ours.
-            self.correlation.finish(key, target);
-        }
+        // Also when it was sent twice, or its message is closed: a receipt for this id still is one of ours.
+        self.correlation.insert(key, Target { message: job.id, part });
         self.unpark(key, t);
     }
 
@@ -214,8 +210,7 @@ impl Ledger {
         let (account, total) = (pending.account, pending.parts.len());
         let closed = part.unwrap_or(0);
         let operator = pending.parts.get(usize::from(closed)).and_then(Part::operator);
-        let receipted = Receipted { id, account, message: &message, part, parts: total };
-        let mail = receipt_mail(self.ids.next(), &receipted, &verdict, &mut self.scratch, t);
+        let state = verdict.state;
         self.scratch.clear();
         match close {
             MailClose::Message => {
@@ -233,9 +228,11 @@ impl Ledger {
                 put_part_final(&mut self.scratch, (closed, total), &verdict, self.operators.name(operator));
             }
         }
+        let receipted = Receipted { id, message: &message, part, parts: total };
+        let mail = receipt_mail(self.ids.next(), &receipted, verdict, t);
         self.post(account, mail, t);
         if close == MailClose::Message {
-            self.forget(id, verdict.state, t);
+            self.forget(id, state, t);
         }
     }
 
@@ -262,12 +259,6 @@ impl Ledger {
         self.leave_quarantine(id, t);
         let What::Message(pending) = item.what else { return };
         t.effects.push(Effect::Finished { account: pending.account });
-        for (part, sent) in (0u8..).zip(pending.parts.iter()) {
-            let Some(operator) = sent.operator().filter(|_| !sent.operator_id.is_empty()) else { continue };
-            if let Some(key) = self.stored_key(operator, &sent.operator_id.octets(), t.rules) {
-                self.correlation.finish(key, Target { message: id, part });
-            }
-        }
         self.history.push(Finished::new(t.now, id, state, pending, job));
     }
 
@@ -288,6 +279,7 @@ impl Ledger {
     /// What time alone brings: parked receipts that found nothing, receipts that never came, MO parts that never came.
     pub fn tick(&mut self, t: &mut Turn<'_, impl Log, impl Rules>) {
         self.expire_receipts(t);
+        self.forget_ids();
         self.expire_quarantine(t);
         self.expire_mo(t);
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 use smallvec::SmallVec;
 
-use crate::message::{Address, Mail, MailKind, Message, MessageId, Mo, ReceiptRequest, Timestamp};
+use crate::message::{Address, Mail, MailContent, MailedMo, MailedReceipt, Message, MessageId, Mo, ReceiptRequest, Timestamp};
 use crate::receipt::State;
 use crate::text::{Alphabet, Body, Concatenation};
 
@@ -168,51 +168,86 @@ pub(super) fn message(r: &mut Reader) -> Result<Message, Unreadable> {
     })
 }
 
+/// In the first octet of a mailbox item: what it is.
+const MAIL_MO: u8 = 2;
+const MAIL_RECEIPT: u8 = 3;
+
 /// Appends the payload of a mailbox item.
 pub fn put_mail(out: &mut Vec<u8>, mail: &Mail) {
-    match mail.kind {
-        MailKind::Receipt { message, state } => {
-            out.put_u8(1);
-            out.put_u64(message.0);
-            out.put_u8(state.number());
-        }
-        MailKind::Mo => out.put_u8(2),
-    }
+    out.put_u8(match mail.content {
+        MailContent::Receipt(_) => MAIL_RECEIPT,
+        MailContent::Mo(_) => MAIL_MO,
+    });
     put_short(out, mail.account.as_bytes());
     put_address(out, &mail.source);
     put_address(out, &mail.destination);
-    out.put_slice(&[mail.esm_class, mail.protocol_id, mail.dcs_class]);
     out.put_u64(mail.created_at.0);
     out.put_u64(mail.expires_at.0);
-    put_concatenation(out, mail.concatenation);
-    put_short(out, &mail.udh);
-    put_body(out, &mail.body);
-    put_long(out, &mail.tlvs);
+    match &mail.content {
+        MailContent::Receipt(receipt) => put_mailed_receipt(out, receipt),
+        MailContent::Mo(mo) => {
+            out.put_slice(&[mo.protocol_id, mo.dcs_class]);
+            put_concatenation(out, mo.concatenation);
+            put_short(out, &mo.udh);
+            put_body(out, &mo.body);
+            put_long(out, &mo.tlvs);
+        }
+    }
+}
+
+fn put_mailed_receipt(out: &mut Vec<u8>, receipt: &MailedReceipt) {
+    out.put_u64(receipt.message.0);
+    // Part numbers begin with 1 here: 0 is the whole message.
+    let part = receipt.part.map_or(0, |part| part.saturating_add(1));
+    out.put_slice(&[u8::from(receipt.short_id), part, receipt.parts, receipt.state.number()]);
+    put_short(out, &receipt.error);
+    put_short(out, receipt.network_error_code.as_ref().map_or(&[], |code| &code[..]));
+    out.put_u64(receipt.submitted_at.0);
+    out.put_u64(receipt.done_at.0);
+    put_short(out, receipt.reference.map(u16::to_be_bytes).as_ref().map_or(&[], |reference| &reference[..]));
 }
 
 /// Reads what [`put_mail`] wrote, leaving the reader behind it.
 pub(super) fn mail(id: MessageId, r: &mut Reader) -> Result<Mail, Unreadable> {
-    let kind = match r.u8()? {
-        1 => MailKind::Receipt { message: MessageId(r.u64()?), state: state(r)? },
-        2 => MailKind::Mo,
+    let kind = r.u8()?;
+    let (account, source, destination) = (r.name()?, r.address()?, r.address()?);
+    let (created_at, expires_at) = (r.timestamp()?, r.timestamp()?);
+    let content = match kind {
+        MAIL_RECEIPT => MailContent::Receipt(mailed_receipt(r)?),
+        MAIL_MO => MailContent::Mo(Box::new(MailedMo {
+            protocol_id: r.u8()?,
+            dcs_class: r.u8()?,
+            concatenation: r.concatenation()?,
+            udh: r.short()?,
+            body: r.body()?,
+            tlvs: r.long()?,
+        })),
         _ => return Err(Unreadable),
     };
-    Ok(Mail {
-        id,
-        kind,
-        account: r.name()?,
-        source: r.address()?,
-        destination: r.address()?,
-        esm_class: r.u8()?,
-        protocol_id: r.u8()?,
-        dcs_class: r.u8()?,
-        created_at: r.timestamp()?,
-        expires_at: r.timestamp()?,
-        concatenation: r.concatenation()?,
-        udh: r.short()?,
-        body: r.body()?,
-        tlvs: r.long()?,
+    Ok(Mail { id, account, source, destination, created_at, expires_at, content })
+}
+
+fn mailed_receipt(r: &mut Reader) -> Result<MailedReceipt, Unreadable> {
+    Ok(MailedReceipt {
+        message: MessageId(r.u64()?),
+        short_id: r.u8()? != 0,
+        part: r.u8()?.checked_sub(1),
+        parts: r.u8()?,
+        state: state(r)?,
+        error: SmallVec::from_slice(&r.short()?),
+        network_error_code: optional(&r.short()?)?,
+        submitted_at: r.timestamp()?,
+        done_at: r.timestamp()?,
+        reference: optional(&r.short()?)?.map(u16::from_be_bytes),
     })
+}
+
+/// Octets that may be absent.
+fn optional<const N: usize>(octets: &[u8]) -> Result<Option<[u8; N]>, Unreadable> {
+    match octets {
+        [] => Ok(None),
+        octets => octets.try_into().map(Some).map_err(|_| Unreadable),
+    }
 }
 
 /// Appends the payload of one received part of an MO message.

@@ -5,10 +5,9 @@
 //! in the receipt still contradict it. Ids repeat (wrap-around, restarted centres): several messages may stand under one key, and
 //! those numbers decide between them. What they cannot decide is reported as ambiguous, never guessed.
 
-use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash};
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 use smallvec::SmallVec;
 
 use super::event::MAX_PARTS;
@@ -16,7 +15,7 @@ use crate::message::{Address, MessageId, OperatorKey};
 
 /// Tables that the entries are spread over, so that each grows in a moment. Not a power of two: at ten million entries, as many
 /// as a gateway is made for, they are then five sixths full, and not half empty because they have just doubled.
-const SHARDS: u64 = 192;
+const SHARDS: u64 = 768;
 
 /// Fingerprint of an operator and one spelling of an id it gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,26 +67,42 @@ impl Entry {
     }
 }
 
-/// The entries, and those of parts that are finished but remembered for a while so that repeated receipts are recognised.
+/// The entries of parts that wait for their receipts, and of others that are remembered for a while, so that repeated receipts are
+/// recognised. What can be forgotten is found by going through the tables round by round ([`sweep`](Self::sweep)): that touches memory
+/// in order, where taking out entry by entry would touch it anywhere.
 #[derive(Debug)]
 pub struct Correlation {
     shards: Box<[HashTable<Entry>]>,
-    finished: VecDeque<Entry>,
-    remember: usize,
+    len: usize,
+    /// The table that the round under way comes to next; none between rounds.
+    round: Option<usize>,
+    /// A round begins when there are more entries than this.
+    begins_above: usize,
+    /// Entries that the round has to look at for those that have come since it began.
+    owed: usize,
     hasher: DefaultHashBuilder,
 }
 
-impl Correlation {
-    /// `remember`: how many finished parts are kept to recognise repeated receipts.
-    pub fn new(remember: usize) -> Self {
+/// Entries looked at, while a round lasts, for each one that comes: a round ends before a quarter as many have come as there were.
+const PACE: usize = 8;
+
+/// Fewer entries than this are not worth a round.
+const FEW: usize = 1_024;
+
+impl Default for Correlation {
+    fn default() -> Self {
         Correlation {
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
-            finished: VecDeque::new(),
-            remember,
+            len: 0,
+            round: None,
+            begins_above: FEW,
+            owed: 0,
             hasher: DefaultHashBuilder::default(),
         }
     }
+}
 
+impl Correlation {
     /// The key of `id` in the namespace of `operator`: all its binds share one (interop: receipts come on any of them).
     pub fn key(&self, operator: OperatorKey, id: &(impl Hash + ?Sized)) -> Key {
         Key(self.hasher.hash_one((operator, id)))
@@ -95,7 +110,12 @@ impl Correlation {
 
     pub fn insert(&mut self, key: Key, target: Target) {
         let entry = Entry::new(key, target);
-        self.shards[shard(key)].entry(key.0, |other| *other == entry, |other| other.key.0).or_insert(entry);
+        let place = self.shards[shard(key)].entry(key.0, |other| *other == entry, |other| other.key.0);
+        if let hash_table::Entry::Vacant(place) = place {
+            place.insert(entry);
+            self.len += 1;
+            self.owed += PACE;
+        }
     }
 
     /// The part a receipt with these keys means, given the two addresses of its deliver_sm and what is known of each part.
@@ -131,18 +151,27 @@ impl Correlation {
         self.shards[shard(key)].iter_hash(key.0).filter(move |entry| entry.key == key).map(|entry| entry.target())
     }
 
-    /// The message is final: the key of its part is remembered for a while longer, then forgotten.
-    ///
-    /// Right after [`insert`](Self::insert) it makes a second id of a part known that long: what was sent again after no response
-    /// has two.
-    pub fn finish(&mut self, key: Key, target: Target) {
-        self.finished.push_back(Entry::new(key, target));
-        if self.finished.len() > self.remember
-            && let Some(oldest) = self.finished.pop_front()
-            && let Ok(entry) = self.shards[shard(oldest.key)].find_entry(oldest.key.0, |other| *other == oldest)
-        {
-            entry.remove();
+    /// Forgets what need not be kept, a slice at a time: as much is looked at as makes up for what came since the last call.
+    pub fn sweep(&mut self, keep: impl Fn(MessageId) -> bool) {
+        let owed = std::mem::take(&mut self.owed);
+        if self.round.is_none() && self.len > self.begins_above {
+            self.round = Some(0);
         }
+        let Some(first) = self.round else { return };
+        let (mut next, mut looked) = (first, 0);
+        while looked < owed {
+            let Some(shard) = self.shards.get_mut(next) else {
+                self.round = None;
+                self.begins_above = self.len + self.len / 4 + FEW;
+                return;
+            };
+            let before = shard.len();
+            shard.retain(|entry| keep(entry.target().message));
+            self.len -= before - shard.len();
+            looked += before;
+            next += 1;
+        }
+        self.round = Some(next);
     }
 }
 

@@ -14,7 +14,7 @@ use super::event::{Effect, Note, Status};
 use super::index::{Item, What};
 use super::receipts::before;
 use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, kind};
-use crate::message::{AccountKey, Mail, MailKind, MessageId, Mo, Timestamp};
+use crate::message::{AccountKey, Mail, MailContent, MailedMo, MessageId, Mo, Timestamp};
 use crate::text::{Body, Concatenation};
 
 /// ESME_RX_R_APPN: this message is refused; the operator need not try it again (SMPP 3.4 section 5.1.3).
@@ -212,19 +212,19 @@ impl Ledger {
         let key = AccountKey(self.accounts.intern(&account));
         let mail = Mail {
             id: self.ids.next(),
-            kind: MailKind::Mo,
             account,
             source: mo.source,
             destination: mo.destination,
-            esm_class: 0,
-            protocol_id: mo.protocol_id,
-            dcs_class: mo.dcs_class,
             created_at: t.now,
             expires_at: t.now.plus(t.rules.limits().mail_time_to_live),
-            concatenation: mo.concatenation,
-            udh: mo.udh,
-            body: mo.body,
-            tlvs: mo.tlvs,
+            content: MailContent::Mo(Box::new(MailedMo {
+                protocol_id: mo.protocol_id,
+                dcs_class: mo.dcs_class,
+                concatenation: mo.concatenation,
+                udh: mo.udh,
+                body: mo.body,
+                tlvs: mo.tlvs,
+            })),
         };
         self.scratch.clear();
         self.scratch.put_u16(u16::try_from(parts.len()).unwrap_or(u16::MAX));

@@ -100,9 +100,6 @@ pub struct Turn<'a, L, R> {
     pub effects: &'a mut Vec<Effect>,
 }
 
-/// An id of ours as applications know it.
-pub type IdText = SmallVec<[u8; 32]>;
-
 /// What the ledger needs to know of the configuration in force.
 pub trait Rules {
     /// Operators that may carry the message, in order of preference.
@@ -112,10 +109,6 @@ pub trait Rules {
     fn receipt_id(&self, operator: OperatorKey) -> ReceiptId;
     /// The account an MO message belongs to, by its number and first word.
     fn inbound(&self, number: &Address, text: &str) -> Option<Arc<str>>;
-    /// Seconds the dates are ahead of UTC in an account's receipts.
-    fn receipt_utc_offset(&self, account: AccountKey) -> i32;
-    /// The id as the application knows it.
-    fn message_id_text(&self, id: MessageId, short: bool) -> IdText;
     fn limits(&self) -> &Limits;
 }
 
@@ -189,7 +182,7 @@ impl Ledger {
     pub fn new(ids: Ids, accounts: Arc<Names>, operators: Arc<Names>, hot: usize, history: usize) -> Self {
         Ledger {
             index: Index::new(hot),
-            correlation: Correlation::new(history),
+            correlation: Correlation::default(),
             parking: Parking::default(),
             quarantine: Quarantine::new(),
             recheck: Vec::new(),

@@ -125,10 +125,6 @@ pub(super) enum GivenId {
 pub(super) type IdOctets = SmallVec<[u8; 40]>;
 
 impl GivenId {
-    pub fn is_empty(&self) -> bool {
-        matches!(self, GivenId::Short { length: 0, .. })
-    }
-
     /// The id as the operator wrote it.
     pub fn octets(&self) -> IdOctets {
         match self {
@@ -210,7 +206,6 @@ mod tests {
         ) {
             let given = GivenId::from(id.as_bytes());
             prop_assert_eq!(&given.octets()[..], id.as_bytes());
-            prop_assert_eq!(given.is_empty(), id.is_empty());
         }
 
         #[test]

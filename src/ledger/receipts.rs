@@ -87,7 +87,7 @@ impl Ledger {
     ) {
         let id = target.message;
         t.effects.push(Effect::Note(Note::ReceiptMatched { operator, state: receipt.state, milliseconds }));
-        let error = receipt.error.clone().unwrap_or_default();
+        let error = receipt.error.as_deref().map_or_else(SmallVec::new, SmallVec::from_slice);
         let verdict =
             Verdict { state: receipt.state, error, network_error_code: receipt.network_error_code, done: done_at(receipt) };
         if receipt.state.is_final() {
@@ -175,6 +175,13 @@ impl Ledger {
         if self.awaiting.len() > 2 * self.index.messages() + EXPIRIES_PER_TICK {
             self.awaiting.sweep(|id| self.index.contains(id));
         }
+    }
+
+    /// Forgets ids of operators whose messages are neither pending nor remembered. The newest are kept without asking.
+    pub(super) fn forget_ids(&mut self) {
+        let Ledger { correlation, index, history, ids, .. } = self;
+        let newest = ids.peek().0.saturating_sub(history.limit() as u64);
+        correlation.sweep(|id| id.0 >= newest || index.contains(id) || history.contains(id));
     }
 
     /// A last look for its owner: others that it could have meant may be final by now.

@@ -101,7 +101,7 @@ pub(super) struct Finished {
 
 impl Finished {
     pub fn new(now: Timestamp, id: MessageId, state: State, pending: Pending, job: Option<Arc<Job>>) -> Self {
-        let accepted = |job: Arc<Job>| (job.message.accepted_at, job.message.destination.digits.clone());
+        let accepted = |job: Arc<Job>| (job.message.accepted_at, SmallVec::from_slice(&job.message.destination.digits));
         Finished {
             id,
             account: pending.account,
@@ -142,6 +142,11 @@ impl History {
         History { finished: ById::new(), order: VecDeque::new(), limit }
     }
 
+    /// As many are remembered at most.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub fn push(&mut self, finished: Finished) {
         if self.limit == 0 {
             return;
@@ -157,6 +162,10 @@ impl History {
 
     pub fn get(&self, id: MessageId) -> Option<&Finished> {
         self.finished.get(id)
+    }
+
+    pub fn contains(&self, id: MessageId) -> bool {
+        self.finished.contains(id)
     }
 }
 

@@ -10,7 +10,7 @@ mod sending;
 use super::index::What;
 use super::part::{Part, PartState};
 use super::*;
-use crate::message::{AccountKey, Job, MailKind, Mo, test_message};
+use crate::message::{AccountKey, Job, MailContent, MailedReceipt, Mo, test_message};
 use crate::message::{Mail, ReceiptRequest};
 use crate::receipt::{Receipt, State};
 use crate::text::{Alphabet, Body, Concatenation};
@@ -101,12 +101,6 @@ impl Rules for TestRules {
             Some('Q') => Some("quiz".into()),
             _ => Some("shop".into()),
         }
-    }
-    fn receipt_utc_offset(&self, _: AccountKey) -> i32 {
-        0
-    }
-    fn message_id_text(&self, id: MessageId, _: bool) -> IdText {
-        IdText::from_slice(format!("gw{:08x}", id.0).as_bytes())
     }
     fn limits(&self) -> &Limits {
         &self.limits
@@ -236,19 +230,17 @@ impl World {
         self.apply(Event::Failed { id: MessageId(id), operator: Some(A), parts, failure });
     }
 
-    /// The mailbox items made since this was last asked, as (message, state, text).
-    pub fn receipts(&mut self) -> Vec<(u64, State, String)> {
-        let said = |mail: Arc<Mail>| match mail.kind {
-            MailKind::Receipt { message, state } => {
-                Some((message.0, state, String::from_utf8(mail.body.octets.to_vec()).unwrap()))
-            }
-            MailKind::Mo => None,
+    /// The receipts put into mailboxes since this was last asked.
+    pub fn receipts(&mut self) -> Vec<MailedReceipt> {
+        let said = |mail: Arc<Mail>| match &mail.content {
+            MailContent::Receipt(receipt) => Some(receipt.clone()),
+            MailContent::Mo(_) => None,
         };
         self.mail().into_iter().filter_map(said).collect()
     }
 
     pub fn states(&mut self) -> Vec<(u64, State)> {
-        self.receipts().into_iter().map(|(id, state, _)| (id, state)).collect()
+        self.receipts().into_iter().map(|receipt| (receipt.message.0, receipt.state)).collect()
     }
 
     pub fn mail(&mut self) -> Vec<Arc<Mail>> {

@@ -77,13 +77,20 @@ impl Accounts {
     }
 
     pub(super) fn get(&self, number: u32) -> Option<&SegmentAccount> {
-        let at = self.segments.partition_point(|segment| segment.number < number);
-        self.segments.get(at).filter(|segment| segment.number == number)
+        self.segments.get(self.place(number)).filter(|segment| segment.number == number)
     }
 
     fn get_mut(&mut self, number: u32) -> Option<&mut SegmentAccount> {
-        let at = self.segments.partition_point(|segment| segment.number < number);
+        let at = self.place(number);
         self.segments.get_mut(at).filter(|segment| segment.number == number)
+    }
+
+    /// Where segment `number` stands, if there is one: most often it is the last.
+    fn place(&self, number: u32) -> usize {
+        match self.segments.back() {
+            Some(last) if last.number == number => self.segments.len() - 1,
+            _ => self.segments.partition_point(|segment| segment.number < number),
+        }
     }
 
     pub(super) fn oldest(&self) -> Option<&SegmentAccount> {

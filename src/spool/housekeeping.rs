@@ -13,6 +13,7 @@ use super::{Class, Health, Location, Recovered};
 /// ready before it is needed, and no more, because commits share the disk with it. Whole pages, up to a bound.
 const PAGE: u64 = 4096;
 const ZERO_SLICE_MAX: u64 = 1 << 20;
+static ZEROS: [u8; ZERO_SLICE_MAX as usize] = [0; ZERO_SLICE_MAX as usize];
 /// How much of the first segment is filled before the spool is used.
 const ZEROED_AT_OPEN: u64 = 64 << 20;
 /// Octets committed after which the free space is looked at again.
@@ -137,8 +138,8 @@ impl<D: Disk> Spool<D> {
             None => (self.create_file()?, 0),
         };
         let size = self.settings.segment_size.saturating_sub(zeroed).min(slice);
-        let (whole, zeros) = (zeroed + size == self.settings.segment_size, vec![0; size as usize]);
-        let written = self.disk.pwrite(&file.file, zeroed, &zeros).and_then(|()| {
+        let (whole, zeros) = (zeroed + size == self.settings.segment_size, &ZEROS[..size as usize]);
+        let written = self.disk.pwrite(&file.file, zeroed, zeros).and_then(|()| {
             self.disk.write_back(&file.file, zeroed, size);
             if whole { self.disk.fdatasync(&file.file) } else { Ok(()) }
         });

@@ -67,11 +67,14 @@ pub(super) fn encode(out: &mut Vec<u8>, epoch: Epoch, record: RecordView<'_>) {
     header[16] = record.kind;
     header[17] = record.class as u8 | if record.starts_group { GROUP_START } else { 0 };
     header[18..20].copy_from_slice(&epoch.tag().to_le_bytes());
+    let size = encoded_len(record.payload.len());
+    out.reserve(size);
     out.extend_from_slice(&header);
     out.extend_from_slice(record.payload);
     let checksum = epoch.checksum(&out[start + 4..]);
     out[start..start + 4].copy_from_slice(&checksum.to_le_bytes());
-    out.resize(start + encoded_len(record.payload.len()), 0);
+    let padding = [0; ALIGN];
+    out.extend_from_slice(&padding[..size - HEADER_LEN - record.payload.len()]);
 }
 
 /// The length of the payload that the record header at the front of `bytes` declares, if it looks like one of this epoch.

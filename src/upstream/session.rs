@@ -7,11 +7,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::connection::{Bound, Connection};
-use super::deliver::Delivery;
+use super::deliver::{Delivery, Form, Scratch};
 use super::login::{Gate, Peer};
 use super::throttled::Throttled;
 use crate::accept;
@@ -20,7 +21,7 @@ use crate::gateway::{AccountSettings, AccountState, Gateway, ReloadsSeen, Settin
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
 use crate::link::{self, Link};
-use crate::message::{Job, Mail, MailKind, MessageId};
+use crate::message::{Job, Mail, MailContent, MessageId};
 use crate::queue::Item;
 use crate::smpp::status::{Class, class_of, name};
 use crate::smpp::{CommandId, CommandStatus, Event, Frame, Ticket, Version};
@@ -59,6 +60,7 @@ pub(super) struct Serving<'a> {
     open_batches: VecDeque<(u64, Vec<Submitted>)>,
     next_ticket: u64,
     done_mail: Vec<LedgerEvent>,
+    scratch: Scratch,
     acks: mpsc::Receiver<Ack>,
     reply: mpsc::Sender<Ack>,
     answers: mpsc::Receiver<super::query::Answer>,
@@ -91,6 +93,7 @@ impl<'a> Serving<'a> {
             open_batches: VecDeque::new(),
             next_ticket: 0,
             done_mail: Vec::new(),
+            scratch: Scratch::default(),
             acks,
             reply,
             answers,
@@ -326,7 +329,6 @@ impl<'a> Serving<'a> {
 
     fn deliver_one(&mut self, item: Item<Mail>, now: Instant) {
         let Some(mail) = item.payload.clone() else { return };
-        let tlvs = self.bound.version.allows_tlvs();
         let delivery = match Delivery::new(&mail, self.account.config.alphabet) {
             Ok(delivery) => delivery,
             Err(error) => {
@@ -335,7 +337,13 @@ impl<'a> Serving<'a> {
                 return;
             }
         };
-        if let Err(refused) = self.link.session.send(now, CommandId::DeliverSm, item, |out| delivery.write(out, tlvs)) {
+        let form = Form {
+            node: &self.settings.config.node.name,
+            utc_offset: self.account.config.receipt_utc_offset.whole_seconds(),
+            tlvs: self.bound.version.allows_tlvs(),
+        };
+        let write = |out: &mut BytesMut| delivery.write(out, &form, &mut self.scratch);
+        if let Err(refused) = self.link.session.send(now, CommandId::DeliverSm, item, write) {
             self.state.mailbox(|mailbox| mailbox.put_back(refused.token));
         }
     }
@@ -344,9 +352,9 @@ impl<'a> Serving<'a> {
         match class_of(status) {
             Class::Ok => {
                 if let Some(mail) = &item.payload
-                    && let MailKind::Receipt { state, .. } = mail.kind
+                    && let MailContent::Receipt(receipt) = &mail.content
                 {
-                    self.state.metrics.receipts_forwarded.increment(state.word(), 1);
+                    self.state.metrics.receipts_forwarded.increment(receipt.state.word(), 1);
                 }
                 self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Delivered });
             }

@@ -55,24 +55,44 @@ prop_compose! {
 }
 
 prop_compose! {
+    fn mailed_receipts()(
+        (message, short_id, part, parts) in (any::<u64>(), any::<bool>(), option::of(0u8..254), any::<u8>()),
+        (state, error, network_error_code) in (0u8..10, vec(any::<u8>(), 0..12), any::<Option<[u8; 3]>>()),
+        (submitted_at, done_at, reference) in any::<(u64, u64, Option<u16>)>(),
+    ) -> MailContent {
+        MailContent::Receipt(MailedReceipt {
+            message: MessageId(message), short_id, part, parts,
+            state: State::from_number(state).unwrap(),
+            error: SmallVec::from_vec(error),
+            network_error_code,
+            submitted_at: Timestamp(submitted_at),
+            done_at: Timestamp(done_at),
+            reference,
+        })
+    }
+}
+
+prop_compose! {
+    fn mailed_mos()(
+        (protocol_id, dcs_class) in any::<(u8, u8)>(),
+        (body, concatenation, udh, tlvs) in (body(), concatenation(), octets(140), octets(400)),
+    ) -> MailContent {
+        MailContent::Mo(Box::new(MailedMo { protocol_id, dcs_class, concatenation, udh, body, tlvs }))
+    }
+}
+
+prop_compose! {
     fn mails()(
         id: u64,
-        kind in prop_oneof![
-            Just(MailKind::Mo),
-            (any::<u64>(), 0u8..10).prop_map(|(id, state)| MailKind::Receipt {
-                message: MessageId(id),
-                state: State::from_number(state).unwrap(),
-            }),
-        ],
         (account, source, destination) in (name(), address(), address()),
-        (esm_class, protocol_id, dcs_class, created_at, expires_at) in any::<(u8, u8, u8, u64, u64)>(),
-        (body, concatenation, udh, tlvs) in (body(), concatenation(), octets(140), octets(400)),
+        (created_at, expires_at) in any::<(u64, u64)>(),
+        content in prop_oneof![mailed_receipts(), mailed_mos()],
     ) -> Mail {
         Mail {
-            id: MessageId(id), kind, account, source, destination, esm_class, protocol_id, dcs_class,
+            id: MessageId(id), account, source, destination,
             created_at: Timestamp(created_at),
             expires_at: Timestamp(expires_at),
-            concatenation, udh, body, tlvs,
+            content,
         }
     }
 }

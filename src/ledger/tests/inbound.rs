@@ -5,8 +5,9 @@ use super::*;
 /// What reached the mailboxes: account, text, part number.
 fn forwarded(world: &mut World) -> Vec<(String, String, Option<u8>)> {
     let said = |mail: Arc<Mail>| {
-        let text = String::from_utf8(mail.body.octets.to_vec()).unwrap();
-        (mail.account.to_string(), text, mail.concatenation.map(|c| c.sequence))
+        let MailContent::Mo(mo) = &mail.content else { panic!("{mail:?}") };
+        let text = String::from_utf8(mo.body.octets.to_vec()).unwrap();
+        (mail.account.to_string(), text, mo.concatenation.map(|c| c.sequence))
     };
     world.mail().into_iter().map(said).collect()
 }

@@ -220,11 +220,10 @@ fn intermediate_states_are_forwarded_only_where_asked_for() {
         world.sent(&job, (0, 1), A, &id.to_string());
         world.receipt(A, &id.to_string(), State::Enroute);
     }
-    let mail = world.mail();
-    assert_eq!(mail.len(), 1);
-    assert_eq!((mail[0].kind, mail[0].esm_class), (MailKind::Receipt { message: MessageId(2), state: State::Enroute }, 0x20));
-    let sar = crate::smpp::Tlvs::encoded(&mail[0].tlvs).get(crate::smpp::TlvTag::SarSegmentSeqnum);
-    assert_eq!(sar, None, "a message of one part has no part numbers");
+    let receipts = world.receipts();
+    let [receipt] = &receipts[..] else { panic!("{receipts:?}") };
+    assert_eq!((receipt.message, receipt.state), (MessageId(2), State::Enroute));
+    assert_eq!(receipt.part, None, "a message of one part has no part numbers");
     assert_eq!(world.ledger.pending_messages(), 2);
 }
 
