@@ -107,7 +107,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         }
         tracing::info!("the spool can be written again");
         self.set_failed(false);
-        self.release(false);
+        self.committed(false);
         let Some(failure) = self.failure.take() else { return };
         for question in failure.questions {
             self.answer(question);

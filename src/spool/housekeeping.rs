@@ -3,8 +3,9 @@
 use std::io;
 
 use super::disk::Disk;
+use super::group::records_in;
 use super::header::RECORDS_AT;
-use super::log::{Spool, records_in};
+use super::log::Spool;
 use super::record::{self, Epoch, MAX_RECORD};
 use super::recovery::{Found, Scan};
 use super::{Class, Health, Location, Recovered};
