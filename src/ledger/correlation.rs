@@ -213,3 +213,50 @@ pub fn suffix(digits: &[u8]) -> u32 {
     }
     if count == DIGITS { value + 1 } else { 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbered(correlation: &Correlation, id: u64) -> (Key, Target) {
+        (correlation.key(OperatorKey(1), &id), Target { message: MessageId(id), part: 0 })
+    }
+
+    #[test]
+    fn what_need_not_be_kept_is_forgotten_by_and_by_and_nothing_else() {
+        const KEPT: u64 = 2_000;
+        let mut correlation = Correlation::default();
+        let mut most = 0;
+        for id in 0..100_000 {
+            let (key, target) = numbered(&correlation, id);
+            correlation.insert(key, target);
+            // Every hundredth lives on, besides the newest.
+            if id % 50 == 0 {
+                correlation.sweep(|other| other.0 % 100 == 0 || other.0 + KEPT > id);
+            }
+            most = most.max(correlation.len - id as usize / 100);
+        }
+        assert!(most < 2 * KEPT as usize + 2 * FEW, "{most} at once");
+        assert_eq!(correlation.len, correlation.shards.iter().map(HashTable::len).sum::<usize>());
+        let known = |id| {
+            let (key, target) = numbered(&correlation, id);
+            correlation.targets(key).any(|found| found == target)
+        };
+        assert!((0..100_000).filter(|id| id % 100 == 0 || id + KEPT >= 100_000).all(known));
+    }
+
+    #[test]
+    fn a_million_parts_that_wait_are_not_gone_through_again_and_again() {
+        let mut correlation = Correlation::default();
+        let looked = std::cell::Cell::new(0u64);
+        for id in 0..1_000_000 {
+            let (key, target) = numbered(&correlation, id);
+            correlation.insert(key, target);
+            correlation.sweep(|_| {
+                looked.set(looked.get() + 1);
+                true
+            });
+        }
+        assert!(looked.get() < 10 * 1_000_000, "{} looks", looked.get());
+    }
+}
