@@ -4,7 +4,10 @@ use std::hint::black_box;
 
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use smppgw::message::Timestamp;
 use smppgw::receipt::text::{Delivery, from_parts};
+use smppgw::receipt::write::{ReceiptText, write as write_receipt};
+use smppgw::receipt::{ReceiptId, State, id};
 use smppgw::smpp::{AddressView, CommandId, Frame, MessageView, Strictness, encode, frame};
 
 /// PDUs that one read of a busy socket brings.
@@ -83,5 +86,35 @@ fn write(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, cut, view, write);
+fn receipt(c: &mut Criterion) {
+    let mut group = c.benchmark_group("receipt");
+    group.throughput(Throughput::Elements(1));
+    let flagged = |text| Delivery { esm_class: 0x04, text, ..Delivery::default() };
+    group.bench_function("read the typical text", |b| b.iter(|| from_parts(flagged(black_box(RECEIPT)))));
+    let loose = b"ID: 0A1B2C ; Sub: 1 ; Dlvrd: 1 ; Submit_Date: 20261122120000 ; Done_Date: 20261122120130 ; Status: delivered ; Error: 0";
+    group.bench_function("read one that takes liberties", |b| b.iter(|| from_parts(flagged(black_box(loose)))));
+    let moment = Timestamp(1_795_348_800_000);
+    let text = ReceiptText {
+        id: b"gw10000002a",
+        submitted_parts: 1,
+        delivered_parts: 1,
+        submitted: moment,
+        done: moment,
+        utc_offset: 7200,
+        state: State::Delivered,
+        error: b"000",
+        text: b"",
+    };
+    let mut out = BytesMut::with_capacity(LONGEST_PDU);
+    group.bench_function("write", |b| {
+        b.iter(|| {
+            out.clear();
+            write_receipt(black_box(&text), &mut out);
+        });
+    });
+    group.bench_function("key of an id", |b| b.iter(|| id::stored_key(ReceiptId::Same, black_box(b"1000000000000042"))));
+    group.finish();
+}
+
+criterion_group!(benches, cut, view, write, receipt);
 criterion_main!(benches);

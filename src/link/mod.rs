@@ -66,7 +66,8 @@ impl<T> Link<T> {
             return;
         }
         let (read_size, _) = self.allowance();
-        if self.input.capacity() - self.input.len() < read_size / 4 {
+        // What a paused session has left in the buffer is not copied about: nothing will be read.
+        if !self.session.is_paused() && self.input.capacity() - self.input.len() < read_size / 4 {
             self.input.reserve(read_size);
         }
         self.alarm.set(self.session.poll_timeout());

@@ -82,18 +82,45 @@ fn key(radix: u32, id: &[u8]) -> Option<IdKey<'_>> {
 /// As many digits of any radix up to sixteen as 64 bits hold.
 const SHORT: usize = 16;
 
-/// The id as a number, when it is one of at most 128 bits.
-fn number(radix: u32, id: &[u8]) -> Option<IdKey<'static>> {
-    if id.len() <= SHORT {
-        let digit = |octet: &u8| char::from(*octet).to_digit(radix).map(u64::from);
-        let value = id.iter().try_fold(0, |value, octet| Some(value * u64::from(radix) + digit(octet)?));
-        return value.filter(|_| !id.is_empty()).map(|value| IdKey::Number(value.into()));
+/// What an octet says that is no digit.
+const NO_DIGIT: u8 = 0xFF;
+
+static DECIMAL: [u8; 256] = digits(10);
+static HEXADECIMAL: [u8; 256] = digits(16);
+
+/// What each octet says as a digit.
+const fn digits(radix: u32) -> [u8; 256] {
+    let mut table = [NO_DIGIT; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        if let Some(digit) = (octet as u8 as char).to_digit(radix) {
+            table[octet] = digit as u8;
+        }
+        octet += 1;
     }
-    // A sign is not part of an id, though the parser would take it.
-    if !id[0].is_ascii_alphanumeric() {
+    table
+}
+
+/// The id as a number in base ten or sixteen, when it is one of at most 128 bits.
+fn number(radix: u32, id: &[u8]) -> Option<IdKey<'static>> {
+    let table = if radix == 10 { &DECIMAL } else { &HEXADECIMAL };
+    let (short, rest) = id.split_at(id.len().min(SHORT));
+    // Most ids are short, and numbers: whether all digits were some is asked once, at the end.
+    let (mut value, mut seen) = (0u64, 0);
+    for octet in short {
+        let digit = table[usize::from(*octet)];
+        value = value.wrapping_mul(radix.into()).wrapping_add(digit.into());
+        seen |= digit;
+    }
+    if seen == NO_DIGIT || id.is_empty() {
         return None;
     }
-    u128::from_str_radix(std::str::from_utf8(id).ok()?, radix).ok().map(IdKey::Number)
+    let mut value = u128::from(value);
+    for octet in rest {
+        let digit = Some(table[usize::from(*octet)]).filter(|digit| *digit != NO_DIGIT)?;
+        value = value.checked_mul(radix.into())?.checked_add(digit.into())?;
+    }
+    Some(IdKey::Number(value))
 }
 
 #[cfg(test)]
@@ -172,6 +199,15 @@ mod tests {
             let (decimal, hexadecimal, padded) = (value.to_string(), format!("{value:X}"), format!("{value:032x}"));
             prop_assert!(found(Hex, &decimal, &hexadecimal).is_some());
             prop_assert!(found(Dec, &padded, &decimal).is_some());
+        }
+
+        #[test]
+        fn numbers_are_what_the_standard_library_reads(id in "[0-9]{0,45}|[0-9a-fA-F]{0,40}|[0-9a-gA-G+_é-]{0,20}") {
+            for radix in [10, 16] {
+                let digits = id.bytes().all(|octet| octet.is_ascii_alphanumeric());
+                let expected = u128::from_str_radix(&id, radix).ok().filter(|_| digits).map(IdKey::Number);
+                prop_assert_eq!(number(radix, id.as_bytes()), expected);
+            }
         }
 
         #[test]

@@ -118,25 +118,13 @@ enum Field {
     Text,
 }
 
-/// The names of fields that end in this letter, all in lower case: few do, so that hardly a name is tried in vain. A space also
-/// stands for none, several, or an underscore.
-fn names_ending_in(letter: u8) -> &'static [(&'static [u8], Field)] {
-    match letter {
-        b'd' => &[(b"id", Field::Id), (b"dlvrd", Field::Dlvrd)],
-        b'b' => &[(b"sub", Field::Sub)],
-        b'e' => &[(b"submit date", Field::SubmitDate), (b"done date", Field::DoneDate)],
-        b't' => &[(b"stat", Field::Stat), (b"text", Field::Text)],
-        b's' => &[(b"status", Field::Stat)],
-        b'r' => &[(b"err", Field::Err), (b"error", Field::Err)],
-        _ => &[],
-    }
-}
-
 /// The values of the fields, each the first of its name: what stands inside the message's own text cannot override them.
 #[derive(Debug, Default)]
 struct Fields<'a> {
+    /// With the separators around them.
     values: [Option<&'a [u8]>; 8],
-    starts_with_id: bool,
+    /// What stands before the first `id:`.
+    before_id: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -144,13 +132,22 @@ impl<'a> Fields<'a> {
     fn scan(text: &'a [u8]) -> Fields<'a> {
         let mut fields = Fields::default();
         let mut open: Option<(Field, usize)> = None;
-        for colon in (0..text.len()).filter(|at| text[*at] == b':') {
+        let mut seen = 0;
+        // To the next colon by `position`, which looks at an octet in a third of the instructions an iterator over all takes.
+        while let Some(next) = text[seen..].iter().position(|octet| *octet == b':') {
+            let colon = seen + next;
+            seen = colon + 1;
+            if fields.are_told_before(open) {
+                break;
+            }
             let from = open.map_or(0, |(_, start)| start);
             let Some((field, start)) = name_before(text, from, colon) else { continue };
-            if fields.may_take(field, open) {
+            if fields.get(field).is_none() {
                 fields.close(open, text, start);
-                fields.starts_with_id |= matches!(field, Field::Id) && trimmed(&text[..start]).is_empty();
-                open = Some((field, colon + 1));
+                if matches!(field, Field::Id) {
+                    fields.before_id.get_or_insert(&text[..start]);
+                }
+                open = Some((field, seen));
             }
         }
         fields.close(open, text, text.len());
@@ -158,15 +155,14 @@ impl<'a> Fields<'a> {
     }
 
     /// After `text:` comes the message's own text, in which names count only while a receipt's essentials are missing.
-    fn may_take(&self, field: Field, open: Option<(Field, usize)>) -> bool {
+    fn are_told_before(&self, open: Option<(Field, usize)>) -> bool {
         let in_text = self.get(Field::Text).is_some() || matches!(open, Some((Field::Text, _)));
-        let complete = self.get(Field::Id).is_some() && self.get(Field::Stat).is_some();
-        self.get(field).is_none() && !(in_text && complete)
+        in_text && self.get(Field::Id).is_some() && self.get(Field::Stat).is_some()
     }
 
     fn close(&mut self, open: Option<(Field, usize)>, text: &'a [u8], end: usize) {
         if let Some((field, start)) = open {
-            self.values[field as usize].get_or_insert(trimmed(&text[start..end]));
+            self.values[field as usize].get_or_insert(&text[start..end]);
         }
     }
 
@@ -177,23 +173,40 @@ impl<'a> Fields<'a> {
     /// Nobody writes this by hand: an id first, a state, and a date or a count.
     fn unmistakable(&self) -> bool {
         let some = |field| self.get(field).is_some();
-        self.starts_with_id
-            && self.get(Field::Id).is_some_and(|id| !id.is_empty())
+        self.before_id.is_some_and(|before| trimmed_start(before).is_empty())
+            && self.get(Field::Id).is_some_and(|id| !first_word(id).is_empty())
             && some(Field::Stat)
             && (some(Field::SubmitDate) || some(Field::DoneDate) || some(Field::Dlvrd) || some(Field::Sub))
     }
 }
 
+/// Which octets stand between words.
+static SEPARATORS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let separates = (octet as u8).is_ascii_whitespace() || matches!(octet as u8, 0 | b';' | b',' | b'|');
+        table[octet] = separates;
+        octet += 1;
+    }
+    table
+};
+
 fn is_separator(octet: u8) -> bool {
-    octet.is_ascii_whitespace() || matches!(octet, 0 | b';' | b',' | b'|')
+    SEPARATORS[usize::from(octet)]
 }
 
-fn trimmed(mut octets: &[u8]) -> &[u8] {
+fn trimmed_start(mut octets: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = octets
         && is_separator(*first)
     {
         octets = rest;
     }
+    octets
+}
+
+fn trimmed(octets: &[u8]) -> &[u8] {
+    let mut octets = trimmed_start(octets);
     while let [rest @ .., last] = octets
         && is_separator(*last)
     {
@@ -203,32 +216,44 @@ fn trimmed(mut octets: &[u8]) -> &[u8] {
 }
 
 fn first_word(value: &[u8]) -> &[u8] {
-    value.split(|octet| is_separator(*octet)).next().unwrap_or_default()
+    let word = trimmed_start(value);
+    let end = word.iter().position(|octet| is_separator(*octet)).unwrap_or(word.len());
+    &word[..end]
 }
 
 /// The field whose name ends at `colon`, and where that name starts: at a word, not before `from`.
 fn name_before(text: &[u8], from: usize, colon: usize) -> Option<(Field, usize)> {
-    let last = without_gap(&text[from..colon]).last()?.to_ascii_lowercase();
-    names_ending_in(last).iter().find_map(|(name, field)| {
-        let start = name_start(&text[from..colon], name)? + from;
-        (start == from || is_separator(text[start - 1])).then_some((*field, start))
-    })
+    let text = &text[from..colon];
+    let (field, before) = named(text)?;
+    let at_word = before.last().is_none_or(|octet| is_separator(*octet));
+    at_word.then_some((field, from + before.len()))
 }
 
-/// Where the name starts that ends the text; gaps after and inside it do not matter.
-fn name_start(text: &[u8], name: &[u8]) -> Option<usize> {
-    let mut rest = without_gap(text);
-    for letter in name.iter().rev() {
-        if *letter == b' ' {
-            rest = without_gap(rest);
-            continue;
+/// The field whose name the text ends with, and what stands before the name; gaps after it do not matter. The last letter decides
+/// which names are tried at all.
+fn named(text: &[u8]) -> Option<(Field, &[u8])> {
+    let name = |field, before: Option<_>| before.map(|before| (field, before));
+    match text.last()?.to_ascii_lowercase() {
+        b'd' => name(Field::Id, without(text, b"id")).or_else(|| name(Field::Dlvrd, without(text, b"dlvrd"))),
+        b'b' => name(Field::Sub, without(text, b"sub")),
+        b'e' => {
+            let first = without_gap(without(text, b"date")?);
+            name(Field::SubmitDate, without(first, b"submit")).or_else(|| name(Field::DoneDate, without(first, b"done")))
         }
-        match rest {
-            [before @ .., last] if last.eq_ignore_ascii_case(letter) => rest = before,
-            _ => return None,
-        }
+        b't' => name(Field::Stat, without(text, b"stat")).or_else(|| name(Field::Text, without(text, b"text"))),
+        b's' => name(Field::Stat, without(text, b"status")),
+        b'r' => name(Field::Err, without(text, b"err")).or_else(|| name(Field::Err, without(text, b"error"))),
+        b' ' | b'_' | b'\t' => named(without_gap(text)),
+        _ => None,
     }
-    Some(rest.len())
+}
+
+/// What stands before this ending, which is given in lower case and found in any.
+fn without<'a, const N: usize>(text: &'a [u8], ending: &[u8; N]) -> Option<&'a [u8]> {
+    const LOWER_CASE: u8 = b'a' ^ b'A';
+    let (before, last) = text.split_last_chunk()?;
+    // The bit makes a lower-case letter of a capital and of nothing else.
+    (last.map(|octet| octet | LOWER_CASE) == *ending).then_some(before)
 }
 
 fn without_gap(mut text: &[u8]) -> &[u8] {
@@ -253,7 +278,7 @@ impl ReceiptDate {
             digits[count] = octet - b'0';
             count += 1;
         }
-        Some(ReceiptDate { seconds: seconds(&digits[..count], raw.last())?, is_utc: count == 15 })
+        Some(ReceiptDate { seconds: seconds(&digits[..count], trimmed(raw).last())?, is_utc: count == 15 })
     }
 }
 

@@ -169,6 +169,8 @@ fn an_intermediate_flag_with_a_final_state_is_final() {
 #[test]
 fn an_unflagged_text_is_a_receipt_only_when_unmistakable() {
     assert!(unflagged(TYPICAL).is_some());
+    let named_twice = unflagged(" id:1 id:2 sub:001 stat:DELIVRD").expect("a receipt");
+    assert_eq!(id_and_state(&named_twice), ("1", State::Delivered));
     for message in [
         "STOP",
         "",
@@ -182,7 +184,39 @@ fn an_unflagged_text_is_a_receipt_only_when_unmistakable() {
     }
 }
 
+/// The field whose name ends the text, found letter by letter; a space stands for any gap.
+fn named_by_letters(text: &[u8]) -> Option<(usize, usize)> {
+    let names = ["id", "sub", "dlvrd", "submit date", "done date", "stat", "err", "text", "status", "error"];
+    let starts = names.iter().map(|name| {
+        name.bytes().rev().try_fold(without_gap(text), |rest, letter| match rest {
+            _ if letter == b' ' => Some(without_gap(rest)),
+            [before @ .., last] if last.to_ascii_lowercase() == letter => Some(before),
+            _ => None,
+        })
+    });
+    let (at, before) = starts.enumerate().find_map(|(at, before)| Some((at, before?)))?;
+    let field = match at {
+        8 => Field::Stat as usize,
+        9 => Field::Err as usize,
+        _ => at,
+    };
+    before.last().is_none_or(|octet| is_separator(*octet)).then_some((field, before.len()))
+}
+
 proptest! {
+    #[test]
+    fn names_are_those_found_letter_by_letter(
+        start in "[ ;_a-z]{0,3}",
+        first in "(?i)(id|sub|dlvrd|submit|done|stat|status|err|error|text|[a-zA-Z@é]{0,4})",
+        gap in "[ _\t]{0,2}",
+        second in "(?i)(date)?",
+        end in "[ _\t]{0,2}",
+    ) {
+        let text = format!("{start}{first}{gap}{second}{end}");
+        let found = name_before(text.as_bytes(), 0, text.len()).map(|(field, start)| (field as usize, start));
+        prop_assert_eq!(found, named_by_letters(text.as_bytes()), "{:?}", text);
+    }
+
     #[test]
     fn any_octets_are_read_without_panic(
         esm_class: u8,

@@ -1,7 +1,6 @@
 //! The receipt text we write to applications (SMPP 3.4 appendix B).
 
 use bytes::BufMut;
-use time::{OffsetDateTime, UtcOffset};
 
 use super::State;
 use crate::message::Timestamp;
@@ -33,13 +32,13 @@ pub fn write(receipt: &ReceiptText<'_>, out: &mut impl BufMut) {
     out.put_slice(b"id:");
     out.put_slice(receipt.id);
     out.put_slice(b" sub:");
-    three_digits(receipt.submitted_parts, out);
+    out.put_slice(&three_digits(receipt.submitted_parts));
     out.put_slice(b" dlvrd:");
-    three_digits(receipt.delivered_parts, out);
+    out.put_slice(&three_digits(receipt.delivered_parts));
     out.put_slice(b" submit date:");
-    date(receipt.submitted, receipt.utc_offset, out);
+    out.put_slice(&date(receipt.submitted, receipt.utc_offset));
     out.put_slice(b" done date:");
-    date(receipt.done, receipt.utc_offset, out);
+    out.put_slice(&date(receipt.done, receipt.utc_offset));
     out.put_slice(b" stat:");
     out.put_slice(receipt.state.word().as_bytes());
     out.put_slice(b" err:");
@@ -48,30 +47,50 @@ pub fn write(receipt: &ReceiptText<'_>, out: &mut impl BufMut) {
     out.put_slice(&receipt.text[..receipt.text.len().min(LONGEST_TEXT)]);
 }
 
-fn three_digits(value: u16, out: &mut impl BufMut) {
+fn three_digits(value: u16) -> [u8; 3] {
     let value = value.min(999);
-    out.put_u8(b'0' + (value / 100) as u8);
-    two_digits((value % 100) as u8, out);
+    let [tens, units] = two_digits((value % 100) as u8);
+    [b'0' + (value / 100) as u8, tens, units]
 }
 
-fn two_digits(value: u8, out: &mut impl BufMut) {
-    out.put_slice(&[b'0' + value / 10 % 10, b'0' + value % 10]);
+fn two_digits(value: u8) -> [u8; 2] {
+    [b'0' + value / 10, b'0' + value % 10]
 }
 
-/// `YYMMDDhhmm` on a clock `utc_offset` seconds ahead of UTC; zeros for a moment no calendar holds.
-fn date(moment: Timestamp, utc_offset: i32, out: &mut impl BufMut) {
-    let local = || {
-        let utc = OffsetDateTime::from_unix_timestamp(i64::try_from(moment.0 / 1000).ok()?).ok()?;
-        utc.checked_to_offset(UtcOffset::from_whole_seconds(utc_offset).ok()?)
-    };
-    let Some(local) = local() else {
-        out.put_slice(b"0000000000");
-        return;
-    };
-    two_digits((local.year() % 100) as u8, out);
-    for value in [u8::from(local.month()), local.day(), local.hour(), local.minute()] {
-        two_digits(value, out);
+/// `YYMMDDhhmm` on a clock `utc_offset` seconds ahead of UTC; zeros when that clock is before 1970 or after 9999.
+fn date(moment: Timestamp, utc_offset: i32) -> [u8; 10] {
+    const DAY: u64 = 24 * 60 * 60;
+    let mut digits = [b'0'; 10];
+    let clock_face = (moment.0 / 1000).checked_add_signed(utc_offset.into());
+    if let Some(seconds) = clock_face.filter(|seconds| seconds / DAY <= LAST_DAY) {
+        let [year, month, day] = calendar((seconds / DAY) as u32);
+        let minutes = (seconds % DAY / 60) as u32;
+        let values = [year % 100, month, day, minutes / 60, minutes % 60];
+        for (pair, value) in digits.as_chunks_mut().0.iter_mut().zip(values) {
+            *pair = two_digits(value as u8);
+        }
     }
+    digits
+}
+
+/// 9999-12-31, in days since 1970-01-01.
+const LAST_DAY: u64 = 2_932_896;
+
+/// Year, month and day, so many days after 1970-01-01. Years are counted from March here, so that the leap day is the last of its
+/// year, and in eras of 400, which all have the same number of days.
+fn calendar(days: u32) -> [u32; 3] {
+    /// From the 1st of March of the year 0 to 1970-01-01.
+    const BEFORE_1970: u32 = 719_468;
+    const ERA: u32 = 146_097;
+    let days = days + BEFORE_1970;
+    let (era, day) = (days / ERA, days % ERA);
+    let year = (day - day / 1_460 + day / 36_524 - day / (ERA - 1)) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    // Five months in a row have 153 days, whichever they begin with in March.
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    [era * 400 + year + next_year, month, day]
 }
 
 #[cfg(test)]
@@ -130,6 +149,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn dates_are_those_of_the_calendar(days in 0..=LAST_DAY as u32) {
+            let date = time::Date::from_julian_day(2_440_588 + days as i32).unwrap();
+            let expected = [date.year() as u32, u8::from(date.month()).into(), date.day().into()];
+            prop_assert_eq!(calendar(days), expected);
+        }
+
         #[test]
         fn what_we_write_our_parser_reads(state in 0u8..10, minutes in 16_000_000u64..40_000_000) {
             let moment = Timestamp(minutes * 60_000);

@@ -4,16 +4,18 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::frame::HEADER;
 use super::view::{AddressView, BindView, MessageView, QueryResponseView};
 use super::{CommandId, CommandStatus, TlvTag, Version, tlv};
 
 /// Writes one PDU: header, then what `body` appends; the length is filled in afterwards.
 pub fn pdu(out: &mut BytesMut, command: CommandId, status: CommandStatus, sequence: u32, body: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
-    out.put_u32(0);
-    out.put_u32(command.into());
-    out.put_u32(status.into());
-    out.put_u32(sequence);
+    let mut header = [0; HEADER];
+    header[4..8].copy_from_slice(&u32::from(command).to_be_bytes());
+    header[8..12].copy_from_slice(&u32::from(status).to_be_bytes());
+    header[12..].copy_from_slice(&sequence.to_be_bytes());
+    out.put_slice(&header);
     body(out);
     // Bodies are bounded by a few fields and 16-bit TLV lengths, far below u32.
     let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
@@ -129,8 +131,12 @@ fn put_address(out: &mut BytesMut, address: &AddressView<'_>) {
 }
 
 /// A C-octet string. A zero inside would shift every later field, so the string ends there.
+#[inline]
 fn put_string(out: &mut BytesMut, value: &[u8]) {
     let end = value.iter().position(|&octet| octet == 0).unwrap_or(value.len());
-    out.put_slice(&value[..end]);
+    // Most strings of a message are empty, and copying nothing is not free.
+    if end > 0 {
+        out.put_slice(&value[..end]);
+    }
     out.put_u8(0);
 }

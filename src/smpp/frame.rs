@@ -28,44 +28,53 @@ pub struct Ticket {
 
 /// A complete PDU: header and body, nothing of its neighbours. Cloning shares the buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frame(Bytes);
+pub struct Frame {
+    /// Decoded once, because every stage asks for it.
+    command_id: CommandId,
+    bytes: Bytes,
+}
 
 impl Frame {
     /// Wraps the bytes of one PDU; `None` unless `command_length` is their exact number.
     pub fn new(bytes: Bytes) -> Option<Frame> {
         let whole = bytes.len() >= HEADER && usize::try_from(word(&bytes, 0)) == Ok(bytes.len());
-        whole.then_some(Frame(bytes))
+        whole.then(|| Frame::trusted(bytes))
+    }
+
+    /// Wraps what has been found to be one PDU.
+    fn trusted(bytes: Bytes) -> Frame {
+        Frame { command_id: CommandId::from(word(&bytes, 4)), bytes }
     }
 
     pub fn command_id(&self) -> CommandId {
-        CommandId::from(word(&self.0, 4))
+        self.command_id
     }
 
     pub fn status(&self) -> CommandStatus {
-        CommandStatus::from(word(&self.0, 8))
+        CommandStatus::from(word(&self.bytes, 8))
     }
 
     pub fn sequence(&self) -> u32 {
-        word(&self.0, 12)
+        word(&self.bytes, 12)
     }
 
     pub fn header(&self) -> Header {
-        header(&self.0)
+        header(&self.bytes)
     }
 
     /// What the answer to this request needs.
     pub fn ticket(&self) -> Ticket {
-        Ticket { command: self.command_id(), sequence: self.sequence() }
+        Ticket { command: self.command_id, sequence: self.sequence() }
     }
 
     /// Everything after the header.
     pub fn body(&self) -> &[u8] {
-        &self.0[HEADER..]
+        &self.bytes[HEADER..]
     }
 
     /// The whole PDU.
     pub fn bytes(&self) -> &Bytes {
-        &self.0
+        &self.bytes
     }
 
     /// The PDU as rusmpp's owned type: for rare operations, where an allocation per field does not matter. Strict.
@@ -75,7 +84,7 @@ impl Frame {
     /// What rusmpp says of the first field it cannot read.
     pub fn decode(&self) -> Result<rusmpp::Command, DecodeError> {
         // rusmpp's command begins after command_length. The copy keeps this frame's buffer out of its hands.
-        let mut rest = BytesMut::from(&self.0[4..]);
+        let mut rest = BytesMut::from(&self.bytes[4..]);
         let length = rest.len();
         rusmpp::Command::decode(&mut rest, length).map(|(command, _)| command)
     }
@@ -134,7 +143,7 @@ pub fn cut(buf: &mut BytesMut, max: usize) -> Result<Option<Frame>, FrameFault> 
     if buf.len() < length {
         return Ok(None);
     }
-    Ok(Some(Frame(buf.split_to(length).freeze())))
+    Ok(Some(Frame::trusted(buf.split_to(length).freeze())))
 }
 
 fn header(bytes: &[u8]) -> Header {
@@ -147,8 +156,10 @@ fn header(bytes: &[u8]) -> Header {
 }
 
 /// The integer at `at`; callers have checked that it is there.
+#[inline]
 fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    let octets = &bytes[at..at + 4];
+    u32::from_be_bytes([octets[0], octets[1], octets[2], octets[3]])
 }
 
 #[cfg(test)]

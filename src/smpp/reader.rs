@@ -109,9 +109,16 @@ impl<'a> Reader<'a> {
     /// A one-octet integer.
     #[inline]
     pub fn octet(&mut self) -> Result<u8, ViewError> {
-        let (first, rest) = self.rest.split_first().ok_or(ViewError { field: Field::Integer, problem: Problem::Truncated })?;
+        self.octets().map(|[octet]| octet)
+    }
+
+    /// One-octet integers that follow each other.
+    #[inline]
+    pub fn octets<const N: usize>(&mut self) -> Result<[u8; N], ViewError> {
+        let (octets, rest) =
+            self.rest.split_first_chunk().ok_or(ViewError { field: Field::Integer, problem: Problem::Truncated })?;
         self.rest = rest;
-        Ok(*first)
+        Ok(*octets)
     }
 
     /// A C-octet string of at most `max` octets, terminator included; returned without it.

@@ -32,7 +32,8 @@ const LONG_ADDRESS: usize = 65;
 const MESSAGE_ID: usize = 65;
 
 fn address<'a>(reader: &mut Reader<'a>, field: Field, max: usize) -> Result<AddressView<'a>, ViewError> {
-    Ok(AddressView { ton: reader.octet()?, npi: reader.octet()?, digits: reader.string(field, max)? })
+    let [ton, npi] = reader.octets()?;
+    Ok(AddressView { ton, npi, digits: reader.string(field, max)? })
 }
 
 /// The body of `submit_sm`, `deliver_sm` or `data_sm` (SMPP 5.0 sections 4.2.1, 4.3.1, 4.2.2). Fields `data_sm` does not have
@@ -82,19 +83,26 @@ impl<'a> MessageView<'a> {
     }
 
     fn short_form(mut reader: Reader<'a>) -> Result<MessageView<'a>, ViewError> {
+        let service_type = reader.string(Field::ServiceType, 6)?;
+        let source = address(&mut reader, Field::SourceAddress, ADDRESS)?;
+        let destination = address(&mut reader, Field::DestinationAddress, ADDRESS)?;
+        let [esm_class, protocol_id, priority_flag] = reader.octets()?;
+        let schedule_delivery_time = reader.time(Field::ScheduleDeliveryTime)?;
+        let validity_period = reader.time(Field::ValidityPeriod)?;
+        let [registered_delivery, replace_if_present, data_coding, sm_default_msg_id] = reader.octets()?;
         Ok(MessageView {
-            service_type: reader.string(Field::ServiceType, 6)?,
-            source: address(&mut reader, Field::SourceAddress, ADDRESS)?,
-            destination: address(&mut reader, Field::DestinationAddress, ADDRESS)?,
-            esm_class: reader.octet()?,
-            protocol_id: reader.octet()?,
-            priority_flag: reader.octet()?,
-            schedule_delivery_time: reader.time(Field::ScheduleDeliveryTime)?,
-            validity_period: reader.time(Field::ValidityPeriod)?,
-            registered_delivery: reader.octet()?,
-            replace_if_present: reader.octet()?,
-            data_coding: reader.octet()?,
-            sm_default_msg_id: reader.octet()?,
+            service_type,
+            source,
+            destination,
+            esm_class,
+            protocol_id,
+            priority_flag,
+            schedule_delivery_time,
+            validity_period,
+            registered_delivery,
+            replace_if_present,
+            data_coding,
+            sm_default_msg_id,
             short_message: reader.counted(Field::ShortMessage)?,
             tlvs: Tlvs::parse(reader.rest(), reader.strictness())?,
         })
@@ -319,5 +327,6 @@ impl<'a> ReplaceView<'a> {
 }
 
 fn last_address<'a>(reader: &mut Reader<'a>, field: Field) -> Result<AddressView<'a>, ViewError> {
-    Ok(AddressView { ton: reader.octet()?, npi: reader.octet()?, digits: reader.last_string(field, ADDRESS)? })
+    let [ton, npi] = reader.octets()?;
+    Ok(AddressView { ton, npi, digits: reader.last_string(field, ADDRESS)? })
 }

@@ -16,13 +16,9 @@ impl<T> Session<T> {
     /// left: see [`Session::is_paused`]. A closed session discards everything.
     pub fn handle_bytes(&mut self, now: Instant, buf: &mut BytesMut) {
         while !self.is_closed() {
-            let next = frame::peek(buf).map(|header| header.command_id);
-            if next.is_some_and(|command| self.lacks_room_for(command)) {
-                // Known only to be a request so far; a PDU of impossible length must not pause the session for ever.
-                if frame::is_sound(buf, self.settings.max_pdu) {
-                    self.paused = true;
-                    return;
-                }
+            if self.peer_open >= self.settings.peer_window && self.lacks_room_for_next(buf) {
+                self.paused = true;
+                return;
             }
             match frame::cut(buf, self.settings.max_pdu) {
                 Ok(Some(frame)) => self.handle_frame(now, frame),
@@ -48,9 +44,11 @@ impl<T> Session<T> {
         self.finish(reason);
     }
 
-    /// Would this request become an event, with no place left in the peer's window?
-    fn lacks_room_for(&self, command: CommandId) -> bool {
-        self.peer_open >= self.settings.peer_window && self.becomes_event(command)
+    /// With no place left in the peer's window: does the next PDU need one? One of impossible length does not, or it would pause
+    /// the session for ever.
+    fn lacks_room_for_next(&self, buf: &BytesMut) -> bool {
+        frame::peek(buf).is_some_and(|header| self.becomes_event(header.command_id))
+            && frame::is_sound(buf, self.settings.max_pdu)
     }
 
     fn becomes_event(&self, command: CommandId) -> bool {
