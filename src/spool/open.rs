@@ -75,6 +75,13 @@ impl<D: Disk> Spool<D> {
         Ok((spool, recovery))
     }
 
+    /// Notes that every current record has been marked. Segments without any are free at once: there may be nothing left to commit that
+    /// would free them, and a log full of what is over would be full for good.
+    pub fn all_marked(&mut self) {
+        self.free_oldest();
+        self.judge_room();
+    }
+
     fn empty(disk: D, settings: Settings) -> Self {
         Spool {
             disk,

@@ -59,12 +59,15 @@ pub fn full(_: Scale) -> Outcome {
     let failures = value(&scrape(metrics), "smppgw_spool_failures_total", &[]);
     assert_eq!(failures, 0.0, "before the disk is full");
     assert!(daemon.stop(), "it stops in order");
-    // Faster operators: the backlog goes, and with it the reason to refuse.
     traffic.stop_operators();
+    let daemon = Daemon::start_in(traffic.folder(), &config, None);
+    assert_eq!(value(&scrape(metrics), "smppgw_spool_accepting", &[]), 0.0, "it is as full as it was");
+    // Faster operators: the backlog goes, and with it the reason to refuse.
     traffic.set_options(&["--receipt-delay", "0ms"]);
     traffic.start_operators();
-    let daemon = Daemon::start_in(traffic.folder(), &config, None);
-    wait_for(metrics, "smppgw_queue_messages", &[], 0.0);
+    wait_until_zero(&daemon, metrics, "smppgw_queue_messages");
+    // What was sent last has to be noted as well before the spool has room.
+    wait_for(metrics, "smppgw_spool_accepting", &[], 1.0);
     let second = traffic.load(1_000, &["--first-tag", "1000001"]).report();
     assert_eq!(number(&second, "accepted"), 1_000, "it accepts again: {second}");
     assert!(daemon.stop(), "it stops in order");
@@ -164,7 +167,7 @@ pub fn backlog(_: Scale) -> Outcome {
     assert!(ready < Duration::from_secs(15), "ready after {ready:?}");
     assert!(full.max(restarted) <= 1024, "{full} MiB, and {restarted} MiB after the restart");
     traffic.start_operators();
-    wait_for_patiently(&daemon, metrics, "smppgw_queue_messages");
+    wait_until_zero(&daemon, metrics, "smppgw_queue_messages");
     assert!(daemon.stop(), "it stops in order");
     let account = traffic.account();
     assert!(account.lost.is_empty(), "{} lost", account.lost.len());
@@ -176,7 +179,7 @@ pub fn backlog(_: Scale) -> Outcome {
 }
 
 /// Waits until the figure is zero, as long as it keeps falling.
-fn wait_for_patiently(daemon: &Daemon, metrics: u16, name: &str) {
+fn wait_until_zero(daemon: &Daemon, metrics: u16, name: &str) {
     let mut last = (f64::MAX, Instant::now());
     loop {
         let now = value(&scrape(metrics), name, &[]);

@@ -60,6 +60,7 @@ impl Journal {
             }
         })?;
         live.values().for_each(|(_, location)| spool.mark_live(*location));
+        spool.all_marked();
         let committed = live.iter().map(|(id, (value, _))| (*id, *value)).collect();
         Ok(Journal { spool, recovery, live, committed, pending: Vec::new(), slice: Survivors::default() })
     }
