@@ -241,6 +241,9 @@ impl<'a> Traffic<'a> {
     fn session_closed(&mut self, reason: CloseReason, unanswered: Vec<Token>) {
         self.closed = Some(reason);
         self.sending = None;
+        if reason == CloseReason::LinkDead {
+            self.link.give_up();
+        }
         self.context.metrics.up.set(0.0);
         self.note_answers();
         let setback = if is_death(reason) { Setback::Died(self.blame()) } else { Setback::Unknown };

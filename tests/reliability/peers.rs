@@ -19,7 +19,7 @@ pub fn a_client_that_is_stopped(_: Scale) -> Outcome {
     let account = "[[account]]\nsystem_id = \"other\"\npassword = \"secret\"\ncountry = \"FI\"\nbinds = 64\n";
     let daemon = Daemon::start_in(traffic.folder(), &(traffic.config() + account), None);
     let alone = traffic.load(4_000, &["--system-id", "other", "--rate", "500", "--first-tag", "100001"]).report();
-    let mut stopped = traffic.load(20_000, &[]);
+    let mut stopped = traffic.load(40_000, &[]);
     assert!(stopped.accepted(2_000), "it is stopped under load");
     kill_process(stopped.pid(), Signal::STOP).expect("a signal");
     let beside = traffic.load(4_000, &["--system-id", "other", "--rate", "500", "--first-tag", "200001"]).report();
@@ -66,7 +66,7 @@ pub fn a_stopped_daemon(_: Scale) -> Outcome {
     let timers = "enquire_link = \"1s\"\nresponse = \"2s\"\n";
     let config = with_metrics(&traffic, metrics).replace("window = 100\nreconnect", &format!("window = 100\n{timers}reconnect"));
     let daemon = Daemon::start_in(traffic.folder(), &config, None);
-    let mut load = traffic.load(20_000, &[]);
+    let mut load = traffic.load(40_000, &[]);
     assert!(load.accepted(2_000), "it is stopped under load");
     daemon.signal(Signal::STOP);
     // Several times what any timer towards the operators allows.
