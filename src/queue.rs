@@ -47,6 +47,8 @@ pub struct Item<P> {
     pub priority: u8,
     /// Attempts that ended with a temporary error or an unknown outcome.
     pub attempts: u16,
+    /// Those of them that ended with a refusal which does not say whether another one makes sense.
+    pub vague_refusals: u8,
     pub suspicion: Suspicion,
     /// Parts that need not be sent (again).
     pub done: PartSet,

@@ -138,6 +138,23 @@ fn a_message_is_tried_until_its_validity_ends_and_then_reported_expired() {
 }
 
 #[test]
+fn a_vague_refusal_is_final_only_the_third_time_whatever_went_wrong_before() {
+    let operator = Scripted::listen();
+    let story =
+        Setup::new(&[("elisa", operator.port())]).operators("window = 10\nretry = { min = \"100ms\", max = \"200ms\" }").start();
+    let mut gateway = operator.accept();
+    let mut client = story.client();
+    let id = client.submit(&message(NUMBER, b"Moi")).expect("an id");
+    // ESME_RSYSERR, a temporary one, and ESME_RSUBMITFAIL, which may mean anything.
+    for status in [0x08, 0x08, 0x45, 0x08, 0x45, 0x45] {
+        let submit = gateway.expect(CommandId::SubmitSm);
+        gateway.answer(&submit, status, &[]);
+    }
+    assert_eq!(receipt(&client.delivery()), (id, "REJECTD".to_owned()));
+    story.ends_well();
+}
+
+#[test]
 fn a_permanent_error_is_reported_as_rejected_and_not_tried_again() {
     let operator = Operator::start(always(CommandStatus::EsmeRinvdstadr));
     let story = Setup::new(&[("elisa", operator.port())]).start();
@@ -256,6 +273,24 @@ fn a_receipt_that_was_not_acknowledged_goes_to_the_next_receiver() {
     drop(client);
     let again = story.client().delivery();
     assert_eq!(receipt(&again), receipt(&first));
+    story.ends_well();
+}
+
+#[test]
+fn a_receipt_acknowledged_late_is_not_delivered_again() {
+    let operator = Operator::start(prompt());
+    let story = Setup::new(&[("elisa", operator.port())]).account("window = 1").section("[timers]\nresponse = \"1s\"").start();
+    let mut sender = Client::bound_as(story.port, BindKind::Transmitter, "app", "secret");
+    let ids: HashSet<String> = (0..2).map(|_| sender.submit(&message(NUMBER, b"Moi")).expect("an id")).collect();
+    let mut receiver = Client::bound_as(story.port, BindKind::Receiver, "app", "secret");
+    let first = receiver.expect(CommandId::DeliverSm);
+    // The window is free again: the gateway does not wait for the first any more.
+    let second = receiver.expect(CommandId::DeliverSm);
+    receiver.answer(&first, 0, &[0]);
+    receiver.answer(&second, 0, &[0]);
+    story.waits_for("smppgw_mailbox_ended_total", &[("how", "delivered")], 2.0);
+    story.waits_for("smppgw_mailbox_items", &[("account", "app")], 0.0);
+    assert_eq!([&first, &second].map(|delivery| receipt(delivery).0).into_iter().collect::<HashSet<_>>(), ids);
     story.ends_well();
 }
 

@@ -87,6 +87,7 @@ fn item(job: Arc<Job>) -> Item<Job> {
         account: job.account,
         priority: 0,
         attempts: 0,
+        vague_refusals: 0,
         suspicion: Suspicion::default(),
         done: 0,
         queued_at: NOW,

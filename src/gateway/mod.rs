@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-pub use account::{AccountState, Seat};
+pub use account::{AccountState, MAIL_PRIORITY, Seat};
 pub use message_id::{IdText, message_id_octets, message_id_text, parse_message_id};
 pub use operators::{OperatorState, Probe, SenderUp};
 pub use references::References;

@@ -217,6 +217,7 @@ fn item(waiting: &Waiting, now: Timestamp) -> (Item<Job>, Timestamp) {
         account: waiting.account,
         priority: message.priority,
         attempts: 0,
+        vague_refusals: 0,
         suspicion: Suspicion::default(),
         done: waiting.done,
         queued_at: now,

@@ -383,10 +383,12 @@ impl<'a> Traffic<'a> {
         let config = &self.context.settings.config;
         let Some(job) = item.payload.clone() else { return };
         item.suspicion = setback.suspicion(item.suspicion);
+        item.vague_refusals = item.vague_refusals.saturating_add(setback.is_vague().into());
         let situation = Situation {
             route: &job.route,
             here: self.context.state.key,
             attempts: item.attempts,
+            vague_refusals: item.vague_refusals,
             suspicion: item.suspicion,
             poison_attempts: self.context.gateway.settings().config.messages.poison_attempts,
             begun: item.done != 0,
