@@ -393,3 +393,12 @@ fn the_delayed_take_their_places_when_their_time_has_come() {
     queue.end_delays(Timestamp(50));
     assert_eq!(queue.slice(MessageId(0), 100).items.len(), 2);
 }
+
+#[test]
+fn what_is_taken_out_of_many_lines_comes_in_the_same_order_every_time() {
+    let accounts = [9, 3, 7, 12, 1, 30, 5, 2];
+    let mut queue = Queue::new(100);
+    (0..).zip(accounts).for_each(|(id, account)| queue.push(item(id, account)));
+    let taken = take_out(&mut queue, |_| true);
+    assert!(taken.is_sorted_by_key(|item| item.account.0), "{taken:?}");
+}
