@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use smppgw::ledger::{Effect, Event, IdText, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
+use smppgw::ledger::{Effect, Event, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
 use smppgw::message::{AccountKey, Address, Job, Message, MessageId, Names, OperatorKey, ReceiptRequest, Timestamp};
 use smppgw::queue::{Item, Queue, Suspicion};
 use smppgw::receipt::{ReceiptId, ReceiptPolicy};

@@ -6,7 +6,7 @@ use super::group::Group;
 use super::*;
 use crate::ledger::tests::{TestRules, job, names};
 use crate::ledger::{Ids, MailEnd, OperatorId, kind};
-use crate::message::{Address, Mo, OperatorKey};
+use crate::message::{Address, MailContent, Mo, OperatorKey};
 use crate::spool::sim::{Operation, SimDisk};
 use crate::spool::{Settings, Spool, Stats};
 use crate::text::{Alphabet, Body};

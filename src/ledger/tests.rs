@@ -10,7 +10,7 @@ mod sending;
 use super::index::What;
 use super::part::{Part, PartState};
 use super::*;
-use crate::message::{AccountKey, Job, MailContent, MailedReceipt, Mo, test_message};
+use crate::message::{AccountKey, Job, MailContent, MailedMo, MailedReceipt, Mo, test_message};
 use crate::message::{Mail, ReceiptRequest};
 use crate::receipt::{Receipt, State};
 use crate::text::{Alphabet, Body, Concatenation};
