@@ -21,8 +21,11 @@ run:
 	cargo build --release
 	target/release/smppgw demo --config conf/demo.toml
 
-# The tests drive the binary of the same profile (debug, its dependencies optimised), so that one build serves all of them.
+# The tests drive the binary of the same profile (debug, its dependencies optimised), so that one build serves all of them. What
+# building it has left to be written goes to the disk first: the commits of the tests would wait behind gigabytes of it.
 test: lint
+	cargo test --no-run
+	sync
 	cargo $(TEST_RUNNER)
 	cargo test --doc
 	cargo test --test reliability -- --points 1

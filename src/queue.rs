@@ -10,7 +10,7 @@ mod line;
 mod suspects;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
@@ -47,6 +47,8 @@ pub struct Item<P> {
     pub priority: u8,
     /// Attempts that ended with a temporary error or an unknown outcome.
     pub attempts: u16,
+    /// Those of them that ended with a refusal which does not say whether another one makes sense.
+    pub vague_refusals: u8,
     pub suspicion: Suspicion,
     /// Parts that need not be sent (again).
     pub done: PartSet,
@@ -92,7 +94,8 @@ pub struct Queue<P> {
 struct Lane<P> {
     /// Accounts with messages, in the order of their turns.
     ring: VecDeque<AccountKey>,
-    accounts: HashMap<AccountKey, Line<P>>,
+    /// Sorted, for what is taken out of several lines to come in the same order every time.
+    accounts: BTreeMap<AccountKey, Line<P>>,
 }
 
 #[derive(Debug)]
@@ -129,7 +132,7 @@ impl<P> Queue<P> {
     /// `hot_limit`: messages whose payload may stay in memory.
     pub fn new(hot_limit: usize) -> Self {
         Queue {
-            lanes: std::array::from_fn(|_| Lane { ring: VecDeque::new(), accounts: HashMap::new() }),
+            lanes: std::array::from_fn(|_| Lane { ring: VecDeque::new(), accounts: BTreeMap::new() }),
             delayed: BinaryHeap::new(),
             suspects: Suspects::new(),
             delays: 0,

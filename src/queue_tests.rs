@@ -7,6 +7,7 @@ fn item(id: u64, account: u16) -> Item<Job> {
         account: AccountKey(account),
         priority: 0,
         attempts: 0,
+        vague_refusals: 0,
         suspicion: Suspicion::default(),
         done: 0,
         queued_at: Timestamp(id),
@@ -167,12 +168,14 @@ fn what_comes_later_stays_behind_what_stands_far_back() {
 #[test]
 fn what_is_known_of_a_message_far_back_is_kept() {
     let mut queue = Queue::new(0);
-    let sent = Item { priority: 2, attempts: 7, done: 0b101, queued_at: Timestamp(61_234), ..item(5, 3) };
+    let sent = Item { priority: 2, attempts: 7, vague_refusals: 2, done: 0b101, queued_at: Timestamp(61_234), ..item(5, 3) };
+    let sent = Item { suspicion: Suspicion { deaths: 1, alone: 0 }, ..sent };
     queue.push(sent.clone());
     let (found, _) = queue.find(MessageId(5)).unwrap();
     let taken = take_out(&mut queue, |item| item.done == 0b101);
     for kept in [&found, &taken[0]] {
         assert_eq!((kept.id, kept.account, kept.priority, kept.attempts), (sent.id, sent.account, 2, 7));
+        assert_eq!((kept.vague_refusals, kept.suspicion), (2, sent.suspicion));
         assert_eq!((kept.done, kept.queued_at, kept.expires_at), (0b101, Timestamp(61_000), sent.expires_at));
     }
     assert!(queue.is_empty());
@@ -389,4 +392,13 @@ fn the_delayed_take_their_places_when_their_time_has_come() {
     assert_eq!(queue.slice(MessageId(0), 100).items.len(), 1);
     queue.end_delays(Timestamp(50));
     assert_eq!(queue.slice(MessageId(0), 100).items.len(), 2);
+}
+
+#[test]
+fn what_is_taken_out_of_many_lines_comes_in_the_same_order_every_time() {
+    let accounts = [9, 3, 7, 12, 1, 30, 5, 2];
+    let mut queue = Queue::new(100);
+    (0..).zip(accounts).for_each(|(id, account)| queue.push(item(id, account)));
+    let taken = take_out(&mut queue, |_| true);
+    assert!(taken.is_sorted_by_key(|item| item.account.0), "{taken:?}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use smppgw::ledger::{Effect, Event, IdText, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
+use smppgw::ledger::{Effect, Event, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
 use smppgw::message::{AccountKey, Address, Job, Message, MessageId, Names, OperatorKey, ReceiptRequest, Timestamp};
 use smppgw::queue::{Item, Queue, Suspicion};
 use smppgw::receipt::{ReceiptId, ReceiptPolicy};
@@ -87,6 +87,7 @@ fn item(job: Arc<Job>) -> Item<Job> {
         account: job.account,
         priority: 0,
         attempts: 0,
+        vague_refusals: 0,
         suspicion: Suspicion::default(),
         done: 0,
         queued_at: NOW,

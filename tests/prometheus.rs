@@ -7,11 +7,12 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use support::client::message;
+use smppgw::smpp::BindKind;
+use support::client::{Client, message};
 use support::operator::{Operator, prompt};
-use support::scrape::scrape;
+use support::scrape::{self, scrape};
 use support::story::{Setup, Story};
-use support::{PATIENCE, free_port};
+use support::{Daemon, PATIENCE, free_port};
 use tempfile::TempDir;
 
 const NEEDED: &str = "prometheus and promtool are needed for this test: run `make tools`";
@@ -121,4 +122,30 @@ fn prometheus_scrapes_the_daemon() {
         }
     }
     story.ends_well();
+}
+
+#[test]
+fn the_first_scrape_after_a_restart_shows_what_waits_and_never_a_zero_that_nobody_measured() {
+    let operator = Operator::start(prompt());
+    let setup = Setup::new(&[("elisa", operator.port()), ("telia", free_port())]);
+    let setup = setup.section("[[route]]\nprefix = [\"35850\"]\noperators = [\"telia\"]");
+    let folder = TempDir::new().expect("a folder");
+    let daemon = Daemon::start_in(folder.path(), &setup.text, None);
+    let mut client = Client::bound_as(setup.port, BindKind::Transmitter, "app", "secret");
+    for destination in ["358401234567", "358501234567", "358501234568"] {
+        assert!(client.submit(&message(destination, b"Moi")).is_ok());
+    }
+    scrape::wait_for(setup.metrics, "smppgw_mailbox_items", &[], 1.0);
+    daemon.kill();
+    // Asked from before the daemon listens.
+    let first = std::thread::spawn(move || scrape::first_scrape(setup.metrics));
+    let _daemon = Daemon::start_in(folder.path(), &setup.text, None);
+    let first = first.join().expect("an answer");
+    let shown = |name: &str, labels: &[(&str, &str)]| scrape::value(&first, name, labels);
+    assert_eq!(shown("smppgw_queue_messages", &[("operator", "telia")]), 2.0, "{first}");
+    assert_eq!(shown("smppgw_mailbox_items", &[("account", "app")]), 1.0);
+    assert_eq!(shown("smppgw_spool_accepting", &[]), 1.0);
+    for name in ["smppgw_spool_used_bytes", "smppgw_spool_live_bytes", "smppgw_spool_free_bytes", "smppgw_start_time_seconds"] {
+        assert!(shown(name, &[]) > 0.0, "{name}: {first}");
+    }
 }

@@ -131,7 +131,7 @@ fn the_quarantine_survives_a_kill_and_a_message_in_it_expires_in_time() {
     in_quarantine(&story, 1.0);
     client.submit(&without_receipt(b"well")).expect("an id");
     operator.wait_until(|counts| counts.accepted == 1);
-    let brief = MessageView { validity_period: b"000000000004000R", ..message(NUMBER, b"POISON, but brief") };
+    let brief = MessageView { validity_period: b"000000000008000R", ..message(NUMBER, b"POISON, but brief") };
     let brief = client.submit(&brief).expect("an id");
     in_quarantine(&story, 2.0);
     story.daemon.kill();

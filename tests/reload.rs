@@ -5,8 +5,8 @@ mod support;
 use std::collections::HashSet;
 
 use rustix::process::Signal;
-use smppgw::smpp::{AddressView, BindKind, CommandId, MessageView, Version};
-use support::client::{Client, message, message_body, pdu, string};
+use smppgw::smpp::{AddressView, BindKind, CommandId, CommandStatus, MessageView, Version};
+use support::client::{Client, THROTTLED, message, message_body, pdu, string};
 use support::operator::{Operator, prompt};
 use support::story::{Setup, Story};
 use support::{free_port, scrape};
@@ -223,9 +223,10 @@ fn two_hundred_reloads_under_load_lose_nothing() {
             let frame = client.receive();
             match frame.command_id() {
                 CommandId::SubmitSmResp => {
-                    assert_eq!(u32::from(frame.status()), 0);
                     open -= 1;
-                    assert!(accepted.insert(string(frame.body())));
+                    // Throttled when a commit took long.
+                    assert!([0, THROTTLED].contains(&frame.status().into()), "{frame:?}");
+                    assert!(frame.status() != CommandStatus::EsmeRok || accepted.insert(string(frame.body())));
                 }
                 CommandId::DeliverSm => {
                     client.answer(&frame, 0, &[0]);

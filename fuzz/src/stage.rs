@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use smppgw::ledger::{IdText, Ids, Ledger, Limits, Log, Rules};
+use smppgw::ledger::{Ids, Ledger, Limits, Log, Rules};
 use smppgw::message::{AccountKey, Address, Message, MessageId, OperatorKey};
 use smppgw::receipt::{ReceiptId, ReceiptPolicy};
 use smppgw::spool::Location;

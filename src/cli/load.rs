@@ -79,6 +79,9 @@ pub struct LoadArgs {
     /// The report as JSON.
     #[arg(long)]
     json: bool,
+    /// How often to show the progress.
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    progress: humantime::Duration,
     /// No progress on stderr.
     #[arg(long)]
     quiet: bool,
@@ -135,6 +138,7 @@ impl LoadArgs {
             patience: self.receipt_timeout.into(),
             response_timeout: self.response_timeout.into(),
             reconnect: self.reconnect,
+            progress: self.progress.into(),
             accepted,
         }
     }
@@ -174,7 +178,7 @@ async fn generate(args: &LoadArgs) -> Result<Report, Box<dyn std::error::Error>>
     let mut before = Totals::default();
     let load = load::run(args.settings(accepted.clone()), |totals| {
         if !args.quiet {
-            eprintln!("{}", line(&before, totals));
+            eprintln!("{}", line(&before, totals, args.progress.as_secs_f64()));
             before = *totals;
         }
     });
@@ -192,12 +196,12 @@ async fn generate(args: &LoadArgs) -> Result<Report, Box<dyn std::error::Error>>
     Ok(report)
 }
 
-/// One second of progress.
-fn line(before: &Totals, now: &Totals) -> String {
+/// So many seconds of progress.
+fn line(before: &Totals, now: &Totals, seconds: f64) -> String {
     format!(
-        "{:>8}/s accepted {:>8}/s receipts {:>10} sent {:>10} accepted {:>6} refused {:>6} resent {:>8} receipts to come",
-        now.accepted - before.accepted,
-        now.receipts - before.receipts,
+        "{:>8.0}/s accepted {:>8.0}/s receipts {:>10} sent {:>10} accepted {:>6} refused {:>6} resent {:>8} receipts to come",
+        (now.accepted - before.accepted) as f64 / seconds,
+        (now.receipts - before.receipts) as f64 / seconds,
         now.sent,
         now.accepted,
         now.refused,

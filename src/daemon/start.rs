@@ -14,9 +14,10 @@ use crate::control;
 use crate::gateway::{Gateway, Outside, Settings};
 use crate::journal::{self, Host, Journal};
 use crate::ledger::{Ids, Ledger, Restored};
+use crate::mailbox;
 use crate::message::Names;
 use crate::metrics::{self, InstallError, ProcessMetrics};
-use crate::operator::pool::Pool;
+use crate::operator::{self, pool::Pool};
 use crate::spool::{self, OpenError, RealDisk};
 
 /// Why the gateway did not start.
@@ -74,7 +75,6 @@ pub async fn start(config: Config, file: &Path) -> Result<Started, StartError> {
     );
     let spool = open_spool(&config, &mut ledger)?;
     let gateway = Gateway::new(settings, account_names, operator_names, ids, metrics.clone(), Outside::real());
-    let mut tasks = vec![tokio::spawn(exporter)];
     let (journal, thread) = start_journal(spool, ledger, &gateway)?;
     gateway.set_journal(journal);
     let mut listeners = Listeners::new(gateway.clone());
@@ -82,12 +82,16 @@ pub async fn start(config: Config, file: &Path) -> Result<Started, StartError> {
     let addresses = listeners.apply(&config).await;
     let pool = Arc::new(Pool::default());
     pool.apply(&gateway);
-    tasks.push(tokio::spawn(housekeeping(gateway.clone())));
+    operator::pool::measure(&gateway);
+    mailbox::measure(&gateway);
+    let mut tasks = vec![tokio::spawn(housekeeping(gateway.clone()))];
     let (actions, inbox) = mpsc::channel(4);
     let control = control::Server::start(gateway.clone(), pool.clone(), actions)
         .await
         .map_err(|error| io_error(&format!("control socket {}", config.control.socket.display()), error))?;
     let process = ProcessMetrics::new(&metrics, env!("CARGO_PKG_VERSION"), gateway.clock.now());
+    // Scrapes wait until now: what they show has been measured.
+    tasks.push(tokio::spawn(exporter));
     for warning in &config.warnings {
         tracing::warn!(%warning, "configuration");
     }

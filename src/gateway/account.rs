@@ -13,6 +13,9 @@ use crate::metrics::{AccountMetrics, Metrics};
 use crate::queue::{Item, Pulled, Queue, Suspicion};
 use crate::rate::Rate;
 
+/// Items of a mailbox are all of one lane.
+pub const MAIL_PRIORITY: u8 = 0;
+
 /// Outlives reloads; what the configuration says of the account is in [`super::AccountSettings`].
 #[derive(Debug)]
 pub struct AccountState {
@@ -120,8 +123,9 @@ fn mail_item(account: AccountKey, mail: Arc<Mail>, now: Timestamp) -> Item<Mail>
     Item {
         id: mail.id,
         account,
-        priority: 0,
+        priority: MAIL_PRIORITY,
         attempts: 0,
+        vague_refusals: 0,
         suspicion: Suspicion::default(),
         done: 0,
         queued_at: now,

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-pub use account::{AccountState, Seat};
+pub use account::{AccountState, MAIL_PRIORITY, Seat};
 pub use message_id::{IdText, message_id_octets, message_id_text, parse_message_id};
 pub use operators::{OperatorState, Probe, SenderUp};
 pub use references::References;
@@ -36,6 +36,7 @@ use crate::ledger::{Effect, Ids, Rules, Waiting};
 use crate::link::Connector;
 use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
+use crate::spool::Stats;
 
 /// The shared state of one gateway.
 #[derive(Debug)]
@@ -248,22 +249,25 @@ impl Host for Gateway {
         release.finish();
     }
 
+    fn opened(&self, stats: Stats) {
+        self.spool_metrics.stands(&stats);
+    }
+
     fn committed(&self, commit: Commit) {
         let metrics = &self.spool_metrics;
         metrics.commit_seconds.record(commit.took.as_secs_f64());
         metrics.commit_bytes.record(commit.bytes as f64);
         metrics.commit_records.record(commit.events as f64);
-        metrics.used_bytes.set(commit.stats.used_bytes as f64);
-        metrics.live_bytes.set(commit.stats.live_bytes as f64);
-        metrics.free_bytes.set(commit.stats.free_space as f64);
-        metrics.quarantined.absolute(commit.stats.quarantined);
-        metrics.accepting.set(1.0);
+        metrics.stands(&commit.stats);
         *self.last_commit.write().unwrap_or_else(PoisonError::into_inner) = Some(commit);
+    }
+
+    fn accepting(&self, accepting: bool) {
+        self.spool_metrics.accepting.set(f64::from(u8::from(accepting)));
     }
 
     fn disk_failed(&self) {
         self.spool_metrics.failures.increment(1);
-        self.spool_metrics.accepting.set(0.0);
     }
 }
 

@@ -112,7 +112,7 @@ impl<'a> Release<'a> {
         let bound_to = waiting.bound_to.filter(|key| self.is_known(*key));
         // The operator that has the other parts may be out of the configuration. What another one sends of the rest no telephone could
         // join to them: it waits until the operator is back, or the validity over.
-        let is_torn = bound_to.is_none() && waiting.done != 0;
+        let is_torn = waiting.bound_to.is_some() && bound_to.is_none();
         let chosen = bound_to.or_else(|| self.choose(&waiting.job.route)).filter(|_| !is_torn);
         match chosen {
             Some(key) => {
@@ -217,6 +217,7 @@ fn item(waiting: &Waiting, now: Timestamp) -> (Item<Job>, Timestamp) {
         account: waiting.account,
         priority: message.priority,
         attempts: 0,
+        vague_refusals: 0,
         suspicion: Suspicion::default(),
         done: waiting.done,
         queued_at: now,
@@ -225,3 +226,7 @@ fn item(waiting: &Waiting, now: Timestamp) -> (Item<Job>, Timestamp) {
     };
     (item, message.not_before)
 }
+
+#[cfg(test)]
+#[path = "release_tests.rs"]
+mod tests;

@@ -1,9 +1,7 @@
 //! When the disk fails: refuse submissions, keep everything else, and go on by itself when the disk is well again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
-
-use hashbrown::HashSet;
 
 use super::group::{Group, SYSTEM_ERROR};
 use super::{Ack, Batch, Host, Question, SpoolLog, Unwritten};
@@ -24,7 +22,7 @@ pub(super) struct Failure {
     /// Bounded likewise: a queue asks for payloads once, a session for as many messages as its window.
     questions: Vec<Question>,
     /// Submissions that were refused: not to be written again.
-    refused: HashSet<MessageId>,
+    refused: BTreeSet<MessageId>,
 }
 
 impl Failure {
@@ -63,8 +61,8 @@ impl<D: Disk, H: Host> Group<D, H> {
     }
 
     /// Refuses the group's submissions. Answers that say nothing else leave now; the others wait with their records.
-    fn refuse(&mut self) -> HashSet<MessageId> {
-        let mut refused = HashSet::new();
+    fn refuse(&mut self) -> BTreeSet<MessageId> {
+        let mut refused = BTreeSet::new();
         for accepted in self.accepted.drain(..) {
             refused.insert(accepted.id);
             if let Some(answer) = self.due.answers.get_mut(accepted.answer) {

@@ -69,7 +69,8 @@ pub(super) struct Accepted {
 impl<D: Disk, H: Host> Group<D, H> {
     pub fn new(spool: Spool<D>, ledger: Ledger, host: Arc<H>, gate: Arc<Gate>, beside: Beside<D>) -> Self {
         gate.keeps(ledger.live());
-        Group {
+        host.opened(spool.stats());
+        let group = Group {
             spool,
             ledger,
             host,
@@ -82,7 +83,10 @@ impl<D: Disk, H: Host> Group<D, H> {
             failure: None,
             events: 0,
             survivors: Survivors::default(),
-        }
+        };
+        // A spool may be full from the start: the first session already is judged by it.
+        group.judge_gate();
+        group
     }
 
     /// Events taken since the last commit.
@@ -296,11 +300,20 @@ impl<D: Disk, H: Host> Group<D, H> {
         if let Err(error) = self.spool.maintain() {
             tracing::warn!(%error, "no spare spool segment could be prepared");
         }
-        self.gate.full.store(self.spool.room() == Room::Full, Ordering::Relaxed);
+        self.judge_gate();
     }
 
     pub(super) fn set_failed(&self, failed: bool) {
         self.gate.failed.store(failed, Ordering::Relaxed);
+        self.judge_gate();
+    }
+
+    /// Lets the sessions know whether there is room for submissions, and whoever watches whether they are taken: in this order, so that
+    /// who has seen that they are taken finds it true.
+    fn judge_gate(&self) {
+        let full = self.spool.room() == Room::Full;
+        self.gate.full.store(full, Ordering::Relaxed);
+        self.host.accepting(!full && !self.gate.has_failed());
     }
 
     /// While the disk is failing records of the failed group cannot be read, and what cannot be read counts as lost: questions wait.

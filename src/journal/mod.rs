@@ -84,8 +84,12 @@ pub trait Host: Send + Sync + 'static {
     fn rules(&self) -> Arc<Self::Rules>;
     /// Lets the consequences of a durable group happen. Called on the journal thread; must not block.
     fn deliver(&self, effects: &mut Vec<Effect>);
+    /// The spool as it was found, before the first commit.
+    fn opened(&self, stats: crate::spool::Stats);
     /// A group was committed.
     fn committed(&self, commit: Commit);
+    /// Are submissions taken? Told at start, after each commit, and when the disk fails or is well again.
+    fn accepting(&self, accepting: bool);
     /// A group could not be committed.
     fn disk_failed(&self);
 }

@@ -33,6 +33,7 @@ pub fn open<D: Disk>(disk: D, settings: Settings, ledger: &mut Ledger) -> Result
     for location in ledger.locations() {
         spool.mark_live(location);
     }
+    spool.all_marked();
     ledger.ids_from(recovery.next_id);
     Ok((spool, Opened { recovery, unreadable }))
 }

@@ -8,7 +8,7 @@ use crate::ledger::tests::{TestRules, job, names};
 use crate::ledger::{Ids, MailEnd, OperatorId, kind};
 use crate::message::{Address, MailContent, Mo, OperatorKey};
 use crate::spool::sim::{Operation, SimDisk};
-use crate::spool::{Settings, Spool};
+use crate::spool::{Settings, Spool, Stats};
 use crate::text::{Alphabet, Body};
 
 const SETTINGS: Settings = Settings { segment_size: 64 << 10, max_size: 64 << 20, disk_reserve: 0 };
@@ -23,6 +23,8 @@ struct TestHost {
     commits: Mutex<usize>,
     delivered_at: Mutex<usize>,
     failures: Mutex<usize>,
+    accepting: Mutex<Option<bool>>,
+    opened: Mutex<Option<Stats>>,
 }
 
 impl TestHost {
@@ -55,8 +57,14 @@ impl Host for TestHost {
         assert!(words.is_empty() || commits > before, "consequences before the disk has it");
         self.told.lock().unwrap().extend(words);
     }
+    fn opened(&self, stats: Stats) {
+        *self.opened.lock().unwrap() = Some(stats);
+    }
     fn committed(&self, _: Commit) {
         *self.commits.lock().unwrap() += 1;
+    }
+    fn accepting(&self, accepting: bool) {
+        *self.accepting.lock().unwrap() = Some(accepting);
     }
     fn disk_failed(&self) {
         *self.failures.lock().unwrap() += 1;
@@ -79,22 +87,32 @@ fn host() -> Arc<TestHost> {
         commits: Mutex::default(),
         delivered_at: Mutex::default(),
         failures: Mutex::default(),
+        accepting: Mutex::default(),
+        opened: Mutex::default(),
     })
 }
 
 fn opened(disk: &SimDisk) -> (Spool<SimDisk>, Ledger) {
+    opened_with(SETTINGS, disk)
+}
+
+fn opened_with(settings: Settings, disk: &SimDisk) -> (Spool<SimDisk>, Ledger) {
     let (accounts, operators) = names();
     let mut ledger = Ledger::new(Ids::starting_at(1_000), accounts, operators, 100, 100);
-    let (spool, opened) = open(disk.clone(), SETTINGS, &mut ledger).unwrap();
+    let (spool, opened) = open(disk.clone(), settings, &mut ledger).unwrap();
     assert_eq!(opened.unreadable, 0);
     (spool, ledger)
 }
 
 impl World {
     fn new() -> Self {
-        let disk = SimDisk::new();
-        let host = host();
-        let (spool, ledger) = opened(&disk);
+        World::start(SETTINGS, &SimDisk::new())
+    }
+
+    /// A journal on what the disk holds.
+    fn start(settings: Settings, disk: &SimDisk) -> Self {
+        let (disk, host) = (disk.clone(), host());
+        let (spool, ledger) = opened_with(settings, &disk);
         let gate = Arc::new(Gate::new(Instant::now()));
         let (reply, acks) = mpsc::channel(16);
         let beside = Beside { syncer: Syncer::in_steps(spool.disk()), synced_from: LARGE, releaser: None };
@@ -104,6 +122,20 @@ impl World {
 
     fn take(&mut self, ticket: u64, events: Vec<Event>) {
         self.group.take(Batch { events, reply: Some((self.reply.clone(), ticket)) });
+    }
+
+    /// The next journal on the same disk.
+    fn restarted(self, settings: Settings) -> Self {
+        let World { disk, group, .. } = self;
+        drop(group);
+        World::start(settings, &disk)
+    }
+
+    /// Are submissions taken? What sessions see at the gate, and what whoever watches was told.
+    fn accepts(&self) -> bool {
+        let open = !self.gate.is_full() && !self.gate.has_failed();
+        assert_eq!(*self.host.accepting.lock().unwrap(), Some(open));
+        open
     }
 
     /// Takes a batch in and commits it.
@@ -178,9 +210,10 @@ fn a_failed_commit_refuses_submissions_and_keeps_the_rest_until_the_disk_is_well
     world.disk.fail(Operation::Sync, 0, u64::MAX);
     world.take(2, vec![accept(2), accept(3)]);
     world.take(3, vec![sent(1), inbound("hi")]);
+    assert!(world.accepts());
     world.group.commit(false);
     assert_eq!(world.acks(), [(2, vec![0x08, 0x08])], "only what is refused is answered");
-    assert!(world.gate.has_failed());
+    assert!(world.gate.has_failed() && !world.accepts());
     assert_eq!(world.host.told(), Vec::<String>::new());
     // While it lasts: refused at once, or kept.
     world.take(4, vec![accept(4)]);
@@ -189,7 +222,7 @@ fn a_failed_commit_refuses_submissions_and_keeps_the_rest_until_the_disk_is_well
     assert_eq!(world.acks(), [(4, vec![0x08])]);
     world.disk.heal();
     world.retry();
-    assert!(!world.gate.has_failed());
+    assert!(world.accepts());
     assert_eq!((world.acks(), world.host.told()), (vec![(3, vec![])], vec!["mail hi".to_owned()]));
     world.group.commit(false);
     assert_eq!((world.acks(), world.host.told()), (vec![(5, vec![])], vec!["mail later".to_owned()]));
@@ -489,4 +522,27 @@ fn the_gate_tells_how_much_is_kept() {
     assert_eq!(world.gate.live(), 0, "nothing is kept before the disk has it");
     world.group.commit(false);
     assert_eq!(world.gate.live(), 3);
+}
+
+#[test]
+fn a_spool_that_is_full_refuses_from_the_first_moment_on_and_one_full_of_what_is_over_does_not() {
+    let small = Settings { max_size: 8 * SETTINGS.segment_size, ..SETTINGS };
+    let mut world = World::start(small, &SimDisk::new());
+    let mut mail = 1_000;
+    while world.accepts() {
+        world.durable(mail, vec![inbound(&"a".repeat(10_000))]);
+        mail += 1;
+    }
+    let mut world = world.restarted(small);
+    assert!(!world.accepts(), "nothing has been committed yet");
+    let found = world.host.opened.lock().unwrap().unwrap();
+    assert_eq!(found.live_records, mail - 1_000);
+    assert!(found.available < 2 * small.segment_size, "{found:?}");
+    world.durable(1, (1_000..mail).map(|id| Event::MailDone { id: MessageId(id), how: MailEnd::Delivered }).collect());
+    assert!(world.accepts());
+    // Nothing lives, and nothing will be committed that could free a segment.
+    let world = world.restarted(small);
+    assert!(world.accepts());
+    let found = world.host.opened.lock().unwrap().unwrap();
+    assert_eq!((found.live_records, found.segments_used), (0, 1));
 }

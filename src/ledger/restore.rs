@@ -216,7 +216,8 @@ impl Ledger {
     /// again, the rest is given up. Returns how many things were given up.
     pub fn give_up<L: Log, R: Rules>(&mut self, segment: u32, t: &mut Turn<'_, L, R>) -> usize {
         let concerned = self.index.iter().filter(|(_, item)| item.location.segment == segment);
-        let concerned: Vec<(MessageId, Location)> = concerned.map(|(id, item)| (id, item.location)).collect();
+        let mut concerned: Vec<(MessageId, Location)> = concerned.map(|(id, item)| (id, item.location)).collect();
+        concerned.sort_unstable_by_key(|(id, _)| *id);
         let mut lost = 0;
         for (id, location) in concerned {
             self.scratch.clear();

@@ -140,6 +140,13 @@ impl<T> Link<T> {
         self.held_back = self.session.is_paused();
     }
 
+    /// Nothing is heard of the peer any more. What has been written for it and may still wait in the kernel must not arrive when the
+    /// network is well again: nobody would hear the answers, and it will have been sent in another way.
+    pub fn give_up(&mut self) {
+        self.output.clear();
+        self.stream.discard_unsent();
+    }
+
     /// Writes everything the session still has to say, then ends the connection. A peer that does not take it is given up.
     pub async fn finish(mut self) {
         self.session.poll_transmit(&mut self.output);

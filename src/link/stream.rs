@@ -83,6 +83,17 @@ impl Stream {
         matches!(self, Stream::Tls(_))
     }
 
+    /// What the kernel holds for the peer is dropped with the connection, which then ends with a reset.
+    pub fn discard_unsent(&self) {
+        let socket = match self {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => tls.get_ref().0,
+            Stream::Memory(_) => return,
+        };
+        // It can only fail on a socket that has nothing to send any more.
+        let _ = socket.set_zero_linger();
+    }
+
     /// The certificate the other end has shown and proved to own; it is verified, or there would be no connection.
     pub fn peer_certificate(&self) -> Option<CertificateDer<'static>> {
         let Stream::Tls(tls) = self else { return None };
@@ -152,5 +163,39 @@ impl AsyncWrite for Stream {
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
             Stream::Memory(memory) => Pin::new(memory).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Octets that reach a peer which reads only when the connection has ended, of those the kernel took.
+    async fn arrives(end: impl FnOnce(&Stream)) -> (usize, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut stream = connect(&address.ip().to_string(), address.port(), None).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let (octets, mut taken) = (vec![7; 64 << 10], 0);
+        while let Ok(Ok(count)) = tokio::time::timeout(Duration::from_millis(50), stream.write(&octets)).await {
+            taken += count;
+        }
+        end(&stream);
+        drop(stream);
+        let mut arrived = Vec::new();
+        // A reset is an error after what came before it.
+        let _ = peer.read_to_end(&mut arrived).await;
+        (arrived.len(), taken)
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_link_still_holds_does_not_arrive_after_all() {
+        let (arrived, taken) = arrives(|_| ()).await;
+        assert_eq!(arrived, taken, "a connection that ends in order");
+        let (arrived, taken) = arrives(Stream::discard_unsent).await;
+        assert!(arrived < taken, "{arrived} of {taken}");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::gateway::{AccountState, Gateway};
 use crate::ledger::{Event, MailEnd};
-use crate::message::MessageId;
+use crate::message::{MessageId, Timestamp};
 
 /// Has items read back that a session will need soon.
 pub fn load(gateway: &Arc<Gateway>, state: &Arc<AccountState>, ids: Vec<MessageId>) {
@@ -35,6 +35,21 @@ pub fn load(gateway: &Arc<Gateway>, state: &Arc<AccountState>, ids: Vec<MessageI
     }
 }
 
+/// Shows how much is in the mailboxes; as [`crate::operator::pool::measure`] does for the queues.
+pub fn measure(gateway: &Gateway) {
+    let now = gateway.clock.now();
+    for state in gateway.accounts() {
+        measure_one(&state, now);
+    }
+}
+
+fn measure_one(state: &AccountState, now: Timestamp) -> usize {
+    let (depth, oldest) = state.mailbox(|mailbox| (mailbox.len(), mailbox.oldest()));
+    state.metrics.mailbox.set(depth as f64);
+    state.metrics.mailbox_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
+    depth
+}
+
 /// Drops items whose time to live has ended, and the oldest of a mailbox that has grown beyond its limit; counts them as expired. To
 /// be called every second or so.
 pub async fn look(gateway: &Arc<Gateway>) {
@@ -43,17 +58,15 @@ pub async fn look(gateway: &Arc<Gateway>) {
     let limit = usize::try_from(settings.config.mailbox.max_per_account).unwrap_or(usize::MAX);
     let mut events = Vec::new();
     for state in gateway.accounts() {
-        let (expired, depth, oldest) = state.mailbox(|mailbox| {
+        let expired = state.mailbox(|mailbox| {
             let mut expired = mailbox.expire(now);
             let excess = mailbox.len().saturating_sub(limit);
             expired.extend(mailbox.take_oldest(excess));
-            (expired, mailbox.len(), mailbox.oldest())
+            expired
         });
-        if depth > 0 {
+        if measure_one(&state, now) > 0 {
             state.wake();
         }
-        state.metrics.mailbox.set(depth as f64);
-        state.metrics.mailbox_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
         events.extend(expired.iter().map(|item| Event::MailDone { id: item.id, how: MailEnd::Expired }));
     }
     if let Some(journal) = gateway.journal().filter(|_| !events.is_empty()) {

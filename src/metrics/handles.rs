@@ -7,6 +7,7 @@ use metrics::{Counter, Gauge, Histogram};
 
 use super::{Family, Metrics, table};
 use crate::message::Timestamp;
+use crate::spool::Stats;
 
 /// The process as a whole: version, start and the configuration in force.
 #[derive(Debug)]
@@ -160,6 +161,14 @@ impl SpoolMetrics {
             failures: metrics.counter(&table::SPOOL_FAILURES, &[]),
             quarantined: metrics.counter(&table::QUARANTINED, &[]),
         }
+    }
+
+    /// Shows how the spool stands.
+    pub fn stands(&self, stats: &Stats) {
+        self.used_bytes.set(stats.used_bytes as f64);
+        self.live_bytes.set(stats.live_bytes as f64);
+        self.free_bytes.set(stats.available as f64);
+        self.quarantined.absolute(stats.quarantined);
     }
 }
 

@@ -83,7 +83,7 @@ metrics! {
     COMMIT_BYTES = Histogram(COMMIT_BYTES_BUCKETS), "smppgw_spool_commit_bytes", Bytes, [], "Bytes written by a group commit.";
     COMMIT_RECORDS = Histogram(COMMIT_RECORDS_BUCKETS), "smppgw_spool_commit_records", Count, [],
         "Records made durable by a group commit.";
-    SPOOL_USED = Gauge, "smppgw_spool_used_bytes", Bytes, [], "Bytes of all segment files, free ones kept for reuse included.";
+    SPOOL_USED = Gauge, "smppgw_spool_used_bytes", Bytes, [], "Bytes of the log, records that no longer matter included.";
     SPOOL_LIVE = Gauge, "smppgw_spool_live_bytes", Bytes, [], "Bytes of records that still matter.";
     SPOOL_FREE = Gauge, "smppgw_spool_free_bytes", Bytes, [],
         "Bytes the spool may still take: the smaller of its own limit and the free disk above the reserve.";

@@ -54,6 +54,7 @@ impl Slot {
                 () = stopped_early(&mut stop, &self.status) => Ended::Stopped,
             };
             self.metrics.up.set(0.0);
+            self.metrics.window_used.set(0.0);
             let Ended::Lost(reason) = ended else { return };
             self.metrics.failures.increment(reason, 1);
             self.status.down(reason);

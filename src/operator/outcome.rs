@@ -11,8 +11,9 @@ use crate::receipt::State;
 use crate::smpp::CommandStatus;
 use crate::smpp::status::{Class, class_of};
 
-/// Attempts that a vague refusal ("limited") is given before it counts as permanent.
-const LIMITED_ATTEMPTS: u16 = 3;
+/// Vague refusals ("limited") after which one more attempt makes no sense. Other setbacks in between do not count: an operator that was
+/// down twice has said nothing about the message.
+const VAGUE_REFUSALS: u8 = 3;
 
 /// What an operator's status means, with the operator's own view of some codes.
 pub fn classify(status: CommandStatus, overrides: &BTreeMap<u32, Class>) -> Class {
@@ -37,6 +38,11 @@ impl Setback {
     pub fn is_permanent(self) -> bool {
         use Class::{Bug, Permanent, PermanentDestination};
         matches!(self, Setback::Refused { class: Permanent | PermanentDestination | Bug, .. })
+    }
+
+    /// Does the refusal leave open whether another attempt makes sense?
+    pub fn is_vague(self) -> bool {
+        matches!(self, Setback::Refused { class: Class::Limited, .. })
     }
 
     /// Is it unknown whether the operator has taken the part?
@@ -89,6 +95,8 @@ pub struct Situation<'a> {
     pub here: OperatorKey,
     /// Attempts before this one that ended with a setback.
     pub attempts: u16,
+    /// Vague refusals, this setback included.
+    pub vague_refusals: u8,
     /// What speaks against the message, this setback included.
     pub suspicion: Suspicion,
     /// Sessions in a row that a message may bring down before it is quarantined.
@@ -108,7 +116,7 @@ pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
         Setback::Refused { class: Class::Ok | Class::Throttle, .. } => Decision::PutBack,
         Setback::RefusedSession { blame, status } if is_poison(blame, s) => Decision::Quarantine { status },
         Setback::RefusedSession { .. } => Decision::Retry { place: place(s), delay: backoff(s.retry, s.attempts, s.jitter) },
-        Setback::Refused { class: Class::Limited, status } if s.attempts + 1 >= LIMITED_ATTEMPTS => {
+        Setback::Refused { class: Class::Limited, status } if s.vague_refusals >= VAGUE_REFUSALS => {
             failed(State::Rejected, status)
         }
         Setback::Refused { class: Class::Temporary | Class::Limited, .. } => elsewhere_or_later(s),
@@ -161,6 +169,7 @@ mod tests {
             route,
             here: A,
             attempts: 0,
+            vague_refusals: 0,
             suspicion: Suspicion::default(),
             poison_attempts: 3,
             begun: false,
@@ -202,10 +211,17 @@ mod tests {
     }
 
     #[test]
-    fn a_vague_refusal_fails_after_three_attempts() {
-        let s = Situation { attempts: 2, ..situation(&[A]) };
-        assert!(matches!(decide(refused(Class::Limited), &s), Decision::Fail(_)));
-        assert!(matches!(decide(refused(Class::Limited), &situation(&[A])), Decision::Retry { .. }));
+    fn the_third_vague_refusal_is_final_whatever_else_went_wrong_before() {
+        let after = |attempts, vague_refusals| {
+            let s = Situation { attempts, vague_refusals, ..situation(&[A]) };
+            decide(refused(Class::Limited), &s)
+        };
+        for (attempts, vague_refusals) in [(0, 1), (1, 2), (40, 1), (40, 2)] {
+            assert!(matches!(after(attempts, vague_refusals), Decision::Retry { .. }), "{attempts} {vague_refusals}");
+        }
+        for attempts in [2, 40] {
+            assert_eq!(after(attempts, 3), Decision::Fail(Failure { state: State::Rejected, status: 0x45 }));
+        }
     }
 
     /// What is decided after each of these deaths, one after the other, and nothing else in between.

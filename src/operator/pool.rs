@@ -13,7 +13,7 @@ use super::give_way::GiveWay;
 use crate::config::{Bind, Operator};
 use crate::gateway::{Gateway, OperatorSettings, OperatorState, lock, monotonic};
 use crate::ledger::{Event, Failure};
-use crate::message::{MessageId, OperatorKey};
+use crate::message::{MessageId, OperatorKey, Timestamp};
 use crate::metrics::BindMetrics;
 use crate::receipt::State;
 
@@ -227,6 +227,22 @@ pub(super) fn load(gateway: &Arc<Gateway>, state: &Arc<OperatorState>, ids: Vec<
     }
 }
 
+/// Shows how long the queues are. [`Housekeeping::look`] does it again and again; at start it is to be done before anybody can ask, since a
+/// gauge that nobody has set reads zero.
+pub fn measure(gateway: &Gateway) {
+    let now = gateway.clock.now();
+    for state in gateway.operators() {
+        measure_one(&state, now);
+    }
+}
+
+fn measure_one(state: &OperatorState, now: Timestamp) -> usize {
+    let (depth, oldest) = state.queue(|queue| (queue.len(), queue.oldest()));
+    state.metrics.queue.set(depth as f64);
+    state.metrics.queue_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
+    depth
+}
+
 /// Takes expired messages out of the queues and moves what waits for an operator that is down to others. To be called every second
 /// or so.
 pub struct Housekeeping {
@@ -244,15 +260,13 @@ impl Housekeeping {
         let now = self.gateway.clock.now();
         let mut events = Vec::new();
         for state in self.gateway.operators() {
-            let (expired, depth, oldest) = state.queue(|queue| (queue.expire(now), queue.len(), queue.oldest()));
+            let expired = state.queue(|queue| queue.expire(now));
             let failure = Failure { state: State::Expired, status: 0 };
             events.extend(expired.iter().map(|item| Event::Failed { id: item.id, operator: None, parts: None, failure }));
-            if depth > 0 {
+            if measure_one(&state, now) > 0 {
                 // Whatever kept a bind from asking for it again: a payload that could not be read, a full journal.
                 state.wake();
             }
-            state.metrics.queue.set(depth as f64);
-            state.metrics.queue_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
             self.give_way.look(&state, elapsed).await;
         }
         let failed = |id, failure| Event::Failed { id, operator: None, parts: None, failure };

@@ -241,6 +241,9 @@ impl<'a> Traffic<'a> {
     fn session_closed(&mut self, reason: CloseReason, unanswered: Vec<Token>) {
         self.closed = Some(reason);
         self.sending = None;
+        if reason == CloseReason::LinkDead {
+            self.link.give_up();
+        }
         self.context.metrics.up.set(0.0);
         self.note_answers();
         let setback = if is_death(reason) { Setback::Died(self.blame()) } else { Setback::Unknown };
@@ -380,10 +383,12 @@ impl<'a> Traffic<'a> {
         let config = &self.context.settings.config;
         let Some(job) = item.payload.clone() else { return };
         item.suspicion = setback.suspicion(item.suspicion);
+        item.vague_refusals = item.vague_refusals.saturating_add(setback.is_vague().into());
         let situation = Situation {
             route: &job.route,
             here: self.context.state.key,
             attempts: item.attempts,
+            vague_refusals: item.vague_refusals,
             suspicion: item.suspicion,
             poison_attempts: self.context.gateway.settings().config.messages.poison_attempts,
             begun: item.done != 0,

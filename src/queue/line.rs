@@ -33,9 +33,12 @@ pub(super) struct Far {
     queued_at: u32,
     attempts: u16,
     priority: u8,
-    /// Sessions that died while it was in flight: fewer than make a suspect.
-    deaths: u8,
+    /// Sessions that died while it was in flight, fewer than make a suspect, and vague refusals: four bits each.
+    counts: u8,
 }
+
+/// As much as four bits hold; of neither does more make a difference.
+const COUNTED: u8 = 0x0F;
 
 impl<P> Entry for Item<P> {
     fn id(&self) -> MessageId {
@@ -85,7 +88,7 @@ impl<P> Line<P> {
             queued_at: u32::try_from(item.queued_at.0 / 1000).unwrap_or(u32::MAX),
             attempts: item.attempts,
             priority: item.priority,
-            deaths: item.suspicion.deaths,
+            counts: item.suspicion.deaths.min(COUNTED) | item.vague_refusals.min(COUNTED) << 4,
         });
     }
 
@@ -245,7 +248,8 @@ impl Far {
             account,
             priority: self.priority,
             attempts: self.attempts,
-            suspicion: Suspicion { deaths: self.deaths, alone: 0 },
+            vague_refusals: self.counts >> 4,
+            suspicion: Suspicion { deaths: self.counts & COUNTED, alone: 0 },
             done: 0,
             queued_at: self.queued_at(),
             expires_at: self.expires_at,

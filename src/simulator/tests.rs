@@ -40,6 +40,7 @@ fn load_of(messages: u64, smsc: &Smsc) -> LoadSettings {
         patience: Duration::from_secs(10),
         response_timeout: Duration::from_secs(10),
         reconnect: false,
+        progress: Duration::from_secs(1),
         accepted: None,
     }
 }

@@ -31,6 +31,8 @@ pub trait Disk: Clone {
     fn fdatasync(&self, file: &Self::File) -> io::Result<()>;
     /// Lets the disk begin to write what stands in the file's range, without waiting for it; it may take this for advice only.
     fn write_back(&self, file: &Self::File, offset: u64, size: u64);
+    /// Lets the disk begin to read the file's range, without waiting for it; it may take this for advice only.
+    fn read_ahead(&self, file: &Self::File, offset: u64, size: u64);
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations, renames and removals in `directory` durable.
@@ -142,6 +144,10 @@ impl Disk for RealDisk {
     fn write_back(&self, file: &Arc<File>, offset: u64, size: u64) {
         // "Not needed in memory any more" is how Linux is told to begin; whether it does is its own affair.
         let _ = rustix::fs::fadvise(file, offset, std::num::NonZero::new(size), rustix::fs::Advice::DontNeed);
+    }
+
+    fn read_ahead(&self, file: &File, offset: u64, size: u64) {
+        let _ = rustix::fs::fadvise(file, offset, std::num::NonZero::new(size), rustix::fs::Advice::WillNeed);
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

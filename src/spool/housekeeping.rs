@@ -8,7 +8,7 @@ use super::header::RECORDS_AT;
 use super::log::Spool;
 use super::record::{self, Epoch, MAX_RECORD};
 use super::recovery::{Found, Scan};
-use super::{Class, Health, Location, Recovered};
+use super::{Class, Health, Location, Recovered, Room};
 
 /// How much of a spare file one call of [`Spool::maintain`] fills with zeros: twice what the last commit wrote, so that the file is
 /// ready before it is needed, and no more, because commits share the disk with it. Whole pages, up to a bound.
@@ -121,6 +121,17 @@ impl<D: Disk> Spool<D> {
         }
         let slice = self.stats.last_commit_bytes.saturating_mul(2).next_multiple_of(PAGE).clamp(PAGE, ZERO_SLICE_MAX);
         self.prepare_spare(slice)
+    }
+
+    pub(super) fn judge_room(&mut self) {
+        let crowded = self.accounts.used_bytes(self.limits()) + 2 * self.settings.segment_size > self.settings.max_size;
+        let disk_full = self.free_space() < self.settings.disk_reserve;
+        self.room = if crowded || disk_full { Room::Full } else { Room::Ok };
+    }
+
+    /// Free space on the file system, with that of the files which are there to be recycled.
+    pub(super) fn free_space(&self) -> u64 {
+        self.stats.free_space.saturating_add(self.free.len() as u64 * self.settings.segment_size)
     }
 
     /// Prepares the first segment, or the beginning of a large one, before there is anybody to wait for it. If the disk will not

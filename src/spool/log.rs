@@ -433,7 +433,7 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Recycles segments in which nothing is alive, oldest first.
-    fn free_oldest(&mut self) {
+    pub(super) fn free_oldest(&mut self) {
         while let Some(segment) = self.accounts.pop_free() {
             match self.files.remove(&segment.number) {
                 Some(file) if segment.abandoned => self.retired.push(file),
@@ -450,14 +450,6 @@ impl<D: Disk> Spool<D> {
         }
         (self.since_look, self.maintained) = (0, 0);
         self.judge_room();
-    }
-
-    fn judge_room(&mut self) {
-        let size = self.settings.segment_size;
-        let crowded = self.accounts.used_bytes(self.limits()) + 2 * size > self.settings.max_size;
-        let free_space = self.stats.free_space.saturating_add(self.free.len() as u64 * size);
-        let disk_full = free_space < self.settings.disk_reserve;
-        self.room = if crowded || disk_full { Room::Full } else { Room::Ok };
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -481,8 +473,11 @@ impl<D: Disk> Spool<D> {
 
     /// Figures for metrics.
     pub fn stats(&self) -> Stats {
+        let used_bytes = self.accounts.used_bytes(self.limits());
+        let of_limit = self.settings.max_size.saturating_sub(used_bytes);
         Stats {
-            used_bytes: self.accounts.used_bytes(self.limits()),
+            used_bytes,
+            available: of_limit.min(self.free_space().saturating_sub(self.settings.disk_reserve)),
             live_bytes: self.accounts.live_bytes(),
             live_records: self.accounts.live_records(),
             segments_used: self.accounts.len(),

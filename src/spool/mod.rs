@@ -3,7 +3,7 @@
 //! The log knows records (a kind, an id, a payload), not messages. One thread owns a [`Spool`] and calls it synchronously:
 //!
 //! ```text
-//! open        every record is shown to the caller; mark_live() for each one that is current
+//! open        every record is shown to the caller; mark_live() for each one that is current, then all_marked()
 //! append_*    into the group buffer, no I/O
 //! commit      a few large writes, one fdatasync; only now may responses leave
 //! write, sync, synced   the same in three steps: beside the second one, in another thread, the next group may be appended
@@ -198,6 +198,8 @@ pub struct Stats {
     pub last_commit_bytes: u64,
     /// Free space on the file system at the last look.
     pub free_space: u64,
+    /// Octets the log may still grow by: what its own limit and the disk's reserve leave, whichever is less.
+    pub available: u64,
 }
 
 /// Why the spool cannot be opened.

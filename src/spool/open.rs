@@ -56,8 +56,11 @@ impl<D: Disk> Spool<D> {
 
         let mut recovery = Recovery::default();
         let mut bytes = Vec::new();
-        for extent in log {
-            match take_segment(&spool.disk, &mut candidates, extent, &mut bytes)? {
+        for (at, extent) in log.iter().copied().enumerate() {
+            let taken = take_segment(&spool.disk, &mut candidates, extent, &mut bytes)?;
+            // The disk fetches the next segment while the records of this one are taken in.
+            log.get(at + 1).into_iter().for_each(|next| read_ahead(&spool.disk, &candidates, *next));
+            match taken {
                 Some(file) => {
                     spool.recover_segment(extent, file, &bytes, visitor, &mut recovery)?;
                     if extent.number == newest {
@@ -74,6 +77,13 @@ impl<D: Disk> Spool<D> {
         spool.prepare_first();
         spool.refresh();
         Ok((spool, recovery))
+    }
+
+    /// Notes that every current record has been marked. Segments without any are free at once: there may be nothing left to commit that
+    /// would free them, and a log full of what is over would be full for good.
+    pub fn all_marked(&mut self) {
+        self.free_oldest();
+        self.judge_room();
     }
 
     fn empty(disk: D, settings: Settings) -> Self {
@@ -209,6 +219,13 @@ fn inventory<D: Disk>(disk: &D) -> Result<Vec<Candidate<D::File>>, OpenError> {
         candidates.push(Candidate { file: SegmentFile { name, file }, header });
     }
     Ok(candidates)
+}
+
+fn read_ahead<D: Disk>(disk: &D, candidates: &[Candidate<D::File>], extent: Extent) {
+    let is_its = |header: SegmentHeader| header.number == extent.number && header.epoch == extent.epoch;
+    let Some(candidate) = candidates.iter().find(|candidate| candidate.valid().is_some_and(is_its)) else { return };
+    let size = extent.end.map(u64::from).or_else(|| disk.size(&candidate.file.file).ok()).unwrap_or(0);
+    disk.read_ahead(&candidate.file.file, RECORDS_AT.into(), size.saturating_sub(RECORDS_AT.into()));
 }
 
 /// Takes the file of a segment out of `candidates` and reads its records' octets. A file without a readable header is the one

@@ -333,6 +333,7 @@ impl Disk for SimDisk {
 
     /// Advice, which this disk does not follow: what is not synced may be lost.
     fn write_back(&self, _file: &usize, _offset: u64, _size: u64) {}
+    fn read_ahead(&self, _file: &usize, _offset: u64, _size: u64) {}
 
     fn fdatasync(&self, file: &usize) -> io::Result<()> {
         let mut state = self.state();

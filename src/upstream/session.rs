@@ -17,7 +17,9 @@ use super::login::{Gate, Peer};
 use super::throttled::Throttled;
 use crate::accept;
 use crate::accept::admission::{Admission, Level, Pressure};
-use crate::gateway::{AccountSettings, AccountState, Gateway, ReloadsSeen, Settings as GatewaySettings, message_id_octets};
+use crate::gateway::{
+    AccountSettings, AccountState, Gateway, MAIL_PRIORITY, ReloadsSeen, Settings as GatewaySettings, message_id_octets,
+};
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
 use crate::link::{self, Link};
@@ -28,6 +30,9 @@ use crate::smpp::{CommandId, CommandStatus, Event, Frame, Ticket, Version};
 
 /// Batches that may wait for the journal at once.
 const OPEN_BATCHES: usize = 64;
+
+/// Late answers are recognised for so many deliveries.
+const LATE_KEPT: usize = 1_000;
 
 /// A mailbox item refused for now is offered again after this long, doubling up to the longest.
 const RETRY: crate::config::Backoff = crate::config::Backoff { min: Duration::from_secs(5), max: Duration::from_secs(600) };
@@ -61,6 +66,8 @@ pub(super) struct Serving<'a> {
     next_ticket: u64,
     done_mail: Vec<LedgerEvent>,
     scratch: Scratch,
+    /// Items that were not acknowledged in time, by the sequence number of their deliver_sm: an answer may still come.
+    overdue: VecDeque<(u32, MessageId)>,
     acks: mpsc::Receiver<Ack>,
     reply: mpsc::Sender<Ack>,
     answers: mpsc::Receiver<super::query::Answer>,
@@ -94,6 +101,7 @@ impl<'a> Serving<'a> {
             next_ticket: 0,
             done_mail: Vec::new(),
             scratch: Scratch::default(),
+            overdue: VecDeque::new(),
             acks,
             reply,
             answers,
@@ -180,8 +188,8 @@ impl<'a> Serving<'a> {
             match event {
                 Event::Request(frame) => self.request(&frame, now),
                 Event::Response { token, status, .. } => self.mail_answered(token, status),
-                Event::NoResponse { token, .. } => self.mail_later(token),
-                Event::LateResponse(_) => {}
+                Event::NoResponse { token, sequence } => self.mail_overdue(token, sequence),
+                Event::LateResponse(frame) => self.mail_answered_late(&frame),
                 Event::Fault(fault) => self.gateway.upstream_faults.faults.increment(fault.word(), 1),
                 Event::Unbinding => self.receiving = false,
                 Event::Closed { reason, unanswered } => {
@@ -362,6 +370,27 @@ impl<'a> Serving<'a> {
                 self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Refused });
             }
             _ => self.mail_later(item),
+        }
+    }
+
+    fn mail_overdue(&mut self, item: Item<Mail>, sequence: u32) {
+        if self.overdue.len() >= LATE_KEPT {
+            self.overdue.pop_front();
+        }
+        self.overdue.push_back((sequence, item.id));
+        self.mail_later(item);
+    }
+
+    /// An answer after all. What waits to be offered again and has been taken, or refused for good, need not be; what is on its way
+    /// again already is answered again.
+    fn mail_answered_late(&mut self, frame: &Frame) {
+        let Some(at) = self.overdue.iter().position(|(sequence, _)| *sequence == frame.sequence()) else { return };
+        let Some((_, id)) = self.overdue.remove(at) else { return };
+        if !matches!(class_of(frame.status()), Class::Ok | Class::Permanent | Class::PermanentDestination) {
+            return;
+        }
+        if let Some(item) = self.state.mailbox(|mailbox| mailbox.remove(self.account.key, MAIL_PRIORITY, id)) {
+            self.mail_answered(item, frame.status());
         }
     }
 

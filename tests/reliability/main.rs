@@ -1,6 +1,6 @@
 //! The fault table, row by row: the real daemon between load and simulated operators, while what it stands on fails.
 //!
-//! `cargo test --test reliability -- [ROW]... [--points N]`. Without rows: all but those that take long. A row needs what it
+//! `cargo test --test reliability -- [ROW]... [--points N] [--pause SECONDS]`. Without rows: all but those that take long. A row needs what it
 //! needs (root for mounts and network namespaces, strace, libfaketime); where a machine lacks that, the table says so.
 
 #[path = "../support/mod.rs"]
@@ -15,6 +15,7 @@ mod tools;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// What a row comes to.
 enum Verdict {
@@ -30,6 +31,8 @@ enum Verdict {
 pub struct Scale {
     /// Points at which a fault is injected, for each way of injecting it.
     pub points: u64,
+    /// How long the daemon is stopped.
+    pub pause: Duration,
 }
 
 /// The figures, or what the machine lacks.
@@ -64,15 +67,20 @@ const fn row(number: u32, what: &'static str, try_it: fn(Scale) -> Outcome) -> R
 }
 
 fn main() -> ExitCode {
-    let mut scale = Scale { points: 4 };
+    // Several times what any timer towards the operators allows in the row that asks.
+    let mut scale = Scale { points: 4, pause: Duration::from_secs(12) };
     let mut wanted = Vec::new();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match (word.as_str(), word.parse::<u32>()) {
             ("--points", _) => scale.points = words.next().and_then(|n| n.parse().ok()).expect("--points needs a number"),
+            ("--pause", _) => {
+                let seconds = words.next().and_then(|n| n.parse().ok()).expect("--pause needs seconds");
+                scale.pause = Duration::from_secs(seconds);
+            }
             (_, Ok(row)) if ROWS.iter().any(|known| known.number == row) => wanted.push(row),
             _ => {
-                eprintln!("usage: reliability [ROW]... [--points N]; not understood: {word}");
+                eprintln!("usage: reliability [ROW]... [--points N] [--pause SECONDS]; not understood: {word}");
                 return ExitCode::FAILURE;
             }
         }

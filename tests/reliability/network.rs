@@ -55,14 +55,16 @@ pub fn dead_link(_: Scale) -> Outcome {
         .replace("[metrics]\nlisten = \"\"", &format!("[metrics]\nlisten = \"127.0.0.1:{metrics}\""))
         .replace("window = 100\nreconnect", &format!("window = 100\n{timers}reconnect"));
     let daemon = Daemon::start_in(traffic.folder(), &config, None);
-    let mut load = traffic.load(20_000, &[]);
+    let binds = OPERATORS.len() as f64 * 2.0;
+    wait_for(metrics, "smppgw_bind_up", &[], binds);
+    let mut load = traffic.load(40_000, &[]);
     assert!(load.accepted(3_000), "the link dies under load");
     namespace.set(false);
     let pulled = Instant::now();
     wait_for(metrics, "smppgw_bind_up", &[], 0.0);
     let noticed = pulled.elapsed();
     namespace.set(true);
-    wait_for(metrics, "smppgw_bind_up", &[], OPERATORS.len() as f64 * 2.0);
+    wait_for(metrics, "smppgw_bind_up", &[], binds);
     let back = pulled.elapsed();
     let report = load.report();
     assert!(daemon.stop(), "it stops in order");

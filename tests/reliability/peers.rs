@@ -19,7 +19,7 @@ pub fn a_client_that_is_stopped(_: Scale) -> Outcome {
     let account = "[[account]]\nsystem_id = \"other\"\npassword = \"secret\"\ncountry = \"FI\"\nbinds = 64\n";
     let daemon = Daemon::start_in(traffic.folder(), &(traffic.config() + account), None);
     let alone = traffic.load(4_000, &["--system-id", "other", "--rate", "500", "--first-tag", "100001"]).report();
-    let mut stopped = traffic.load(20_000, &[]);
+    let mut stopped = traffic.load(40_000, &[]);
     assert!(stopped.accepted(2_000), "it is stopped under load");
     kill_process(stopped.pid(), Signal::STOP).expect("a signal");
     let beside = traffic.load(4_000, &["--system-id", "other", "--rate", "500", "--first-tag", "200001"]).report();
@@ -60,24 +60,29 @@ pub fn a_thousand_binds(_: Scale) -> Outcome {
     Ok(format!("all bound {:.1} s after the restart, L=0, D={}", bound.as_secs_f64(), account.duplicates))
 }
 
-pub fn a_stopped_daemon(_: Scale) -> Outcome {
+pub fn a_stopped_daemon(scale: Scale) -> Outcome {
     let mut traffic = Traffic::start(&["--receipt-delay", "5ms"]);
     let metrics = free_port();
     let timers = "enquire_link = \"1s\"\nresponse = \"2s\"\n";
     let config = with_metrics(&traffic, metrics).replace("window = 100\nreconnect", &format!("window = 100\n{timers}reconnect"));
     let daemon = Daemon::start_in(traffic.folder(), &config, None);
-    let mut load = traffic.load(20_000, &[]);
+    // The load waits longer than that for its responses.
+    let patience = format!("{}s", 60 + scale.pause.as_secs());
+    let mut load = traffic.load(40_000, &["--response-timeout", &patience, "--receipt-timeout", &patience]);
     assert!(load.accepted(2_000), "it is stopped under load");
     daemon.signal(Signal::STOP);
-    // Several times what any timer towards the operators allows.
-    assert!(!ends_within(daemon.process(), Duration::from_secs(12)), "it only sleeps");
+    assert!(!ends_within(daemon.process(), scale.pause), "it only sleeps");
     daemon.signal(Signal::CONT);
     let report = load.report();
     let expired = value(&scrape(metrics), "smppgw_parts_failed_total", &[("state", "EXPIRED")]);
     assert_eq!(expired, 0.0, "no expiry storm");
     assert!(daemon.stop(), "it stops in order");
     let account = nothing_lost(&mut traffic, &report, OPEN_REQUESTS);
-    Ok(format!("12 s with timers of 1 and 2 s: L=0, D={}, nothing expired, all receipts came", account.duplicates))
+    Ok(format!(
+        "{} s with timers of 1 and 2 s: L=0, D={}, nothing expired, all receipts came",
+        scale.pause.as_secs(),
+        account.duplicates
+    ))
 }
 
 pub fn reloads(_: Scale) -> Outcome {

@@ -177,6 +177,9 @@ impl Disk for WeatheredDisk {
     fn write_back(&self, file: &usize, offset: u64, size: u64) {
         self.inner.write_back(file, offset, size);
     }
+    fn read_ahead(&self, file: &usize, offset: u64, size: u64) {
+        self.inner.read_ahead(file, offset, size);
+    }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.inner.rename(from, to)
     }

@@ -2,11 +2,15 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use smppgw::smpp::{AddressView, BindKind, BindView, CommandId, Frame, MessageView, Tlvs, Version, encode, frame};
 
 use super::PATIENCE;
+
+/// ESME_RTHROTTLED; answered a tenth of a second late, so that nobody has to wait before submitting again.
+pub const THROTTLED: u32 = 0x58;
 
 /// What a connection is made of: TCP, or TLS over it.
 pub trait Socket: Read + Write + Send {}
@@ -98,8 +102,20 @@ impl Client {
         self.send(CommandId::SubmitSm, &message_body(message))
     }
 
-    /// Submits a message and returns its id, or the status it was refused with.
+    /// Submits a message and returns its id, or the status it was refused with. As long as it is throttled it is submitted again: that
+    /// a commit takes half a second may happen to any story on a busy machine.
     pub fn submit(&mut self, message: &MessageView<'_>) -> Result<String, u32> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.submit_once(message) {
+                Err(THROTTLED) if Instant::now() < until => {}
+                answered => return answered,
+            }
+        }
+    }
+
+    /// As [`Client::submit`], whatever the answer is.
+    pub fn submit_once(&mut self, message: &MessageView<'_>) -> Result<String, u32> {
         let answer = self.ask(CommandId::SubmitSm, &message_body(message));
         match answer.status().into() {
             0 => Ok(string(answer.body())),

@@ -7,11 +7,13 @@ pub mod scrape;
 pub mod story;
 pub mod traffic;
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -37,11 +39,25 @@ pub struct Daemon {
     _owned: Option<TempDir>,
 }
 
-/// A port nobody listens on now.
+/// A port nobody listens on now, and nobody else takes while this process lives: neither an outgoing connection, to which the kernel
+/// gives others, nor another test program, which finds its file locked.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static LOCKED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join("smppgw-test-ports");
+    std::fs::create_dir_all(&folder).expect("a folder for locks");
+    for port in std::iter::repeat_with(|| rand::random_range(BELOW_OUTGOING)).take(10_000) {
+        let file = File::options().create(true).append(true).open(folder.join(port.to_string()));
+        let Some(lock) = file.ok().filter(|file| file.try_lock().is_ok()) else { continue };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            LOCKED.lock().expect("a list").push(lock);
+            return port;
+        }
+    }
+    panic!("no free port in {BELOW_OUTGOING:?}");
 }
+
+/// Ports that outgoing connections do not get, unless somebody has changed `net.ipv4.ip_local_port_range`.
+const BELOW_OUTGOING: std::ops::Range<u16> = 10_000..32_000;
 
 impl Daemon {
     /// Writes `config` into a new folder and starts the daemon with it; returns when it is ready (sd_notify READY=1).

@@ -8,7 +8,22 @@ use super::PATIENCE;
 
 /// The body of GET /metrics.
 pub fn scrape(port: u16) -> String {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("the metrics endpoint");
+    asked(TcpStream::connect(("127.0.0.1", port)).expect("the metrics endpoint"))
+}
+
+/// The very first answer of an endpoint: asks as soon as somebody listens there.
+pub fn first_scrape(port: u16) -> String {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match TcpStream::connect(("127.0.0.1", port)) {
+            Ok(socket) => return asked(socket),
+            Err(error) => assert!(Instant::now() < until, "the metrics endpoint: {error}"),
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn asked(mut socket: TcpStream) -> String {
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").expect("a request");
     let mut answer = String::new();

@@ -119,6 +119,8 @@ impl Traffic {
             ["--destination", "35840,35850,35844,35845,4670"],
             ["--response-timeout", "60s"],
             ["--receipt-timeout", "60s"],
+            // Often, for the story to go on while messages are still to come.
+            ["--progress", "50ms"],
         ];
         let mut child = Command::new(env!("CARGO_BIN_EXE_smppgw"))
             .args(["load", "--to", &to, "--messages", &messages.to_string(), "--reconnect", "--json", "--accepted"])
@@ -192,7 +194,7 @@ impl Load {
         Pid::from_child(&self.child)
     }
 
-    /// Waits for so many accepted messages; false when the load ends before.
+    /// Waits for so many accepted messages; false when the load ends before that was seen.
     pub fn accepted(&mut self, count: u64) -> bool {
         let so_far = self.progress.by_ref().map_while(Result::ok).filter_map(|line| number_before(&line, "accepted"));
         so_far.into_iter().any(|accepted| accepted >= count)
@@ -209,6 +211,11 @@ impl Load {
         let output = self.child.wait_with_output().expect("the load generator ends");
         serde_json::from_slice(&output.stdout).expect("its report")
     }
+}
+
+/// Messages that were throttled because a commit took long: on a busy machine that is no fault of anybody's.
+pub fn throttled(report: &serde_json::Value) -> u64 {
+    report["refusals"]["0x58"].as_u64().unwrap_or(0)
 }
 
 /// The number before a word at the end of a progress line's totals.

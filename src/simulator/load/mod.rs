@@ -61,6 +61,8 @@ pub struct LoadSettings {
     pub response_timeout: Duration,
     /// Come back after a lost connection, and send again what was unanswered.
     pub reconnect: bool,
+    /// How often the watcher is told.
+    pub progress: Duration,
     /// Gets a line `tag,message_id` per accepted message; the caller flushes it.
     pub accepted: Option<Arc<LineFile>>,
 }
@@ -195,7 +197,7 @@ impl Books {
     }
 }
 
-/// Runs the load to its end. `watcher` is called every second.
+/// Runs the load to its end. `watcher` is told of its progress now and then.
 ///
 /// # Errors
 /// A client could not connect or bind, and is not to try again; or not all could within the patience.
@@ -246,7 +248,7 @@ async fn supervise(
     let mut ticks = tokio::time::interval(Duration::from_millis(10));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last = (*run.totals.borrow(), started);
-    let mut next_look = started + Duration::from_secs(1);
+    let mut next_look = started + run.settings.progress;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
@@ -267,7 +269,7 @@ async fn supervise(
         }
         if at >= next_look {
             watcher(&totals);
-            next_look += Duration::from_secs(1);
+            next_look += run.settings.progress;
         }
         let given_up = at >= last.1 + run.settings.patience;
         if run.is_complete(&totals) || given_up {

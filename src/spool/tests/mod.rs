@@ -71,6 +71,7 @@ impl Journal {
             }
         })?;
         live.values().for_each(|(_, location)| spool.mark_live(*location));
+        spool.all_marked();
         let committed = live.iter().map(|(id, (value, _))| (*id, *value)).collect();
         let (pending, slice) = (Vec::new(), Survivors::default());
         Ok(Journal { spool, recovery, live, committed, pending, slice, overlapping: false, written: None })

@@ -1,0 +1,87 @@
+//! Where a message waits, by what is left of its route.
+
+use std::sync::Arc;
+
+use crate::chance::Chance;
+use crate::config::{self, Config};
+use crate::gateway::{Gateway, Outside, Settings};
+use crate::ledger::{Ids, PartSet, Waiting};
+use crate::message::{AccountKey, MessageId, Names, OperatorKey, test_job};
+use crate::metrics;
+
+/// A configuration with these operators, in the order of preference.
+fn config(operators: &[&str]) -> Config {
+    let list = operators.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    let mut text =
+        format!("[[account]]\nsystem_id = \"shop\"\npassword = \"secret12\"\n[[route]]\nprefix = [\"\"]\noperators = [{list}]\n");
+    for name in operators {
+        text.push_str(&format!("[[operator]]\nname = \"{name}\"\n[[operator.bind]]\naddress = \"127.0.0.1:1\"\n"));
+        text.push_str("system_id = \"gw\"\npassword = \"secret12\"\n");
+    }
+    config::parse(&text, "conf/x.toml", &config::Disk::from_environment()).expect("the configuration of the tests")
+}
+
+struct World(Arc<Gateway>);
+
+impl World {
+    fn new(operators: &[&str]) -> World {
+        let (accounts, names) = (Arc::<Names>::default(), Arc::<Names>::default());
+        let settings = Settings::build(config(operators), &accounts, &names, [7; 32]).expect("settings");
+        let (metrics, _) = metrics::install(None).expect("metrics without an endpoint");
+        let outside = Outside { chance: Chance::seeded(1), ..Outside::real() };
+        World(Gateway::new(settings, accounts, names, Ids::starting_at(1), metrics, outside))
+    }
+
+    fn reload(&self, operators: &[&str]) {
+        let settings = Settings::build(config(operators), &self.0.account_names, &self.0.operator_names, [7; 32]);
+        self.0.swap_settings(settings.expect("settings"));
+    }
+
+    fn key(&self, operator: &str) -> OperatorKey {
+        OperatorKey(self.0.operator_names.key(operator).expect("a name that has been in a configuration"))
+    }
+
+    /// A message of the parts of which some need not be sent any more.
+    fn queue(&self, bound_to: Option<&str>, done: PartSet) {
+        let (account, bound_to) = (AccountKey(0), bound_to.map(|operator| self.key(operator)));
+        self.0.route_again(Waiting { id: MessageId(1), account, bound_to, done, job: test_job(1, account) });
+    }
+
+    /// Whom it waits for.
+    fn waits_for(&self) -> Vec<String> {
+        let mut found: Vec<String> = vec!["nobody".to_owned(); self.0.unrouted()];
+        for state in self.0.operators() {
+            found.extend(std::iter::repeat_n(state.name.to_string(), state.queue(|queue| queue.len())));
+        }
+        found
+    }
+}
+
+#[test]
+fn a_message_waits_for_the_first_of_its_route_and_one_that_has_begun_for_who_has_the_rest() {
+    for (bound_to, done, expected) in [(None, 0, "elisa"), (Some("telia"), 0b01, "telia")] {
+        let world = World::new(&["elisa", "telia"]);
+        world.queue(bound_to, done);
+        assert_eq!(world.waits_for(), [expected]);
+    }
+}
+
+#[test]
+fn the_rest_of_a_message_waits_until_the_operator_that_has_its_beginning_is_back() {
+    let world = World::new(&["elisa", "telia"]);
+    world.reload(&["telia"]);
+    world.queue(Some("elisa"), 0b01);
+    assert_eq!(world.waits_for(), ["nobody"], "what another one sends no telephone could join");
+    world.reload(&["telia", "dna"]);
+    assert_eq!(world.waits_for(), ["nobody"]);
+    world.reload(&["telia", "elisa"]);
+    assert_eq!(world.waits_for(), ["elisa"]);
+}
+
+#[test]
+fn a_message_whose_ended_parts_no_operator_has_taken_goes_to_whom_its_route_names() {
+    let world = World::new(&["elisa"]);
+    world.reload(&["telia"]);
+    world.queue(None, 0b01);
+    assert_eq!(world.waits_for(), ["telia"]);
+}
