@@ -248,7 +248,8 @@ impl<P> Queue<P> {
     /// Takes the next messages, together at most `parts` parts as `cost` counts them (the last may exceed it).
     pub fn pull(&mut self, now: Timestamp, parts: u32, cost: impl Fn(&P) -> u32) -> Pulled<P> {
         self.end_delays(now);
-        let mut pulled = Pulled { items: Vec::new(), load: Vec::new() };
+        let most = self.ready(now).min(parts as usize);
+        let mut pulled = Pulled { items: Vec::with_capacity(most), load: Vec::new() };
         let mut budget = parts;
         for lane in self.lanes.iter_mut().rev() {
             lane.pull(&mut budget, &cost, &mut pulled);

@@ -79,7 +79,7 @@ pub fn accept(
         Ok(number) if !number.digits.is_empty() => number,
         Ok(_) | Err(_) => return Err(Rejection(CommandStatus::EsmeRinvdstadr)),
     };
-    let source = policy.senders.check(view.source.to_address())?;
+    let source = policy.senders.check(view.source)?;
     let times = fields::times(&view, policy, now)?;
     let content = Content::read(&view, policy)?;
     let parts = plan::count_parts(&content.body, content.udh.len(), content.concatenation)?;

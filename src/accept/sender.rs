@@ -4,7 +4,7 @@ use hashbrown::HashSet;
 
 use super::Rejection;
 use crate::message::Address;
-use crate::smpp::CommandStatus;
+use crate::smpp::{AddressView, CommandStatus};
 use crate::text::gsm7;
 
 /// TON of a name (SMPP 5.0 section 4.7.1).
@@ -33,25 +33,22 @@ impl Senders {
     ///
     /// # Errors
     /// ESME_RINVSRCADR for one that cannot exist or is not permitted.
-    pub fn check(&self, mut source: Address) -> Result<Address, Rejection> {
+    pub fn check(&self, source: AddressView<'_>) -> Result<Address, Rejection> {
         let refused = Err(Rejection(CommandStatus::EsmeRinvsrcadr));
-        source.digits = bare(&source.digits).into();
-        if self.permitted.as_ref().is_some_and(|list| !list.contains(&source.digits[..])) {
+        let sender = bare(source.digits);
+        if self.permitted.as_ref().is_some_and(|list| !list.contains(sender)) {
             return refused;
         }
-        let numeric = source.digits.iter().all(u8::is_ascii_digit);
-        if numeric && source.digits.len() <= NUMBER_DIGITS {
-            return Ok(source);
+        let numeric = sender.iter().all(u8::is_ascii_digit);
+        if numeric && sender.len() <= NUMBER_DIGITS {
+            return Ok(Address::new(source.ton, source.npi, sender));
         }
         // Senders travel as ASCII: '@' would be 0x00 in GSM 7-bit and end the field.
-        let septets: Option<usize> = source.digits.iter().map(|c| gsm7::septets_of(char::from(*c))).sum();
-        if numeric || !source.digits.iter().all(|c| (0x20..0x7F).contains(c)) || septets.is_none_or(|count| count > NAME_SEPTETS)
-        {
+        let septets: Option<usize> = sender.iter().map(|c| gsm7::septets_of(char::from(*c))).sum();
+        if numeric || !sender.iter().all(|c| (0x20..0x7F).contains(c)) || septets.is_none_or(|count| count > NAME_SEPTETS) {
             return refused;
         }
-        source.ton = TON_ALPHANUMERIC;
-        source.npi = 0;
-        Ok(source)
+        Ok(Address::new(TON_ALPHANUMERIC, 0, sender))
     }
 }
 

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::Guard;
-use smallvec::SmallVec;
 
 use super::{AccountState, Gateway, OperatorState, Settings, lock};
 use crate::ledger::{Effect, Note, Waiting};
 use crate::message::{AccountKey, Job, Mail, OperatorKey, Timestamp};
-use crate::metrics::Family;
+use crate::metrics::Counts;
 use crate::queue::{Item, Suspicion};
 
 /// A group's consequences on their way; [`Release::finish`] lets them arrive.
@@ -43,23 +42,6 @@ struct ForAccount {
     /// Messages that are final now.
     finished: u64,
     mail_ended: Counts,
-}
-
-/// How often each word of a [`Family`] was met.
-#[derive(Default)]
-struct Counts(SmallVec<[(&'static str, u64); 4]>);
-
-impl Counts {
-    fn add(&mut self, word: &'static str) {
-        match self.0.iter_mut().find(|(known, _)| *known == word) {
-            Some((_, count)) => *count += 1,
-            None => self.0.push((word, 1)),
-        }
-    }
-
-    fn count_in(self, family: &Family) {
-        self.0.into_iter().for_each(|(word, count)| family.increment(word, count));
-    }
 }
 
 impl<O, B: Default> Gathered<O, B> {
@@ -134,19 +116,19 @@ impl<'a> Release<'a> {
 
     /// Lets everything arrive where it is bound for.
     pub fn finish(self) {
-        for (operator, ForOperator { queue, sent, receipts }) in self.operators.into_owners() {
+        for (operator, ForOperator { queue, sent, mut receipts }) in self.operators.into_owners() {
             if !queue.is_empty() {
                 operator.push_all(queue);
             }
             operator.metrics.sent.increment(sent);
-            receipts.count_in(&operator.metrics.receipts_received);
+            receipts.move_into(&operator.metrics.receipts_received);
         }
-        for (account, ForAccount { mailbox, finished, mail_ended }) in self.accounts.into_owners() {
+        for (account, ForAccount { mailbox, finished, mut mail_ended }) in self.accounts.into_owners() {
             account.finished(finished);
             if !mailbox.is_empty() {
                 account.post(mailbox, self.now);
             }
-            mail_ended.count_in(&account.metrics.mailbox_ended);
+            mail_ended.move_into(&account.metrics.mailbox_ended);
         }
     }
 

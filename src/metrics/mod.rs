@@ -17,6 +17,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusRecorder};
+use smallvec::SmallVec;
 
 pub use handles::{
     AccountMetrics, BindMetrics, InboundMetrics, ListenerMetrics, OperatorMetrics, PduFaults, ProcessMetrics, SpoolMetrics,
@@ -182,6 +183,26 @@ impl Family {
             counters.push((value, counter.clone()));
             counters
         });
+    }
+}
+
+/// How often each label value of a [`Family`] was met, gathered while one batch is handled: what many tasks count in is then touched
+/// once a batch.
+#[derive(Debug, Default)]
+pub struct Counts(SmallVec<[(&'static str, u64); 4]>);
+
+impl Counts {
+    /// Counts one under the label value.
+    pub fn add(&mut self, value: &'static str) {
+        match self.0.iter_mut().find(|(known, _)| *known == value) {
+            Some((_, count)) => *count += 1,
+            None => self.0.push((value, 1)),
+        }
+    }
+
+    /// Adds what has gathered to the family, and begins again.
+    pub fn move_into(&mut self, family: &Family) {
+        self.0.drain(..).for_each(|(value, count)| family.increment(value, count));
     }
 }
 

@@ -98,6 +98,9 @@ impl Pace {
 
     /// So many messages have been sent.
     pub fn sent(&mut self, now: Instant, count: u32) {
+        if count == 0 {
+            return;
+        }
         self.measure(now);
         self.counted += count;
         if let Some(limit) = &mut self.limit {

@@ -1,6 +1,7 @@
 //! What one bound connection is doing: messages in flight, outcomes and receipts on their way to the journal.
 
 mod active;
+mod recording;
 mod sending;
 
 use std::collections::VecDeque;
@@ -18,11 +19,11 @@ use super::{deliver, submit};
 use active::{Active, ActiveMessages, Place};
 
 use crate::gateway::{Gateway, OperatorSettings, OperatorState, Probe, SenderUp, message_id_text};
-use crate::journal::{Ack, Batch};
+use crate::journal::Ack;
 use crate::ledger::{self, OperatorId};
 use crate::link::{self, Link};
-use crate::message::{Job, Masked};
-use crate::metrics::BindMetrics;
+use crate::message::{Job, Masked, Timestamp};
+use crate::metrics::{BindMetrics, Counts};
 use crate::queue::{Blame, Item};
 use crate::smpp::status::Class;
 use crate::smpp::view::MessageResponseView;
@@ -69,6 +70,8 @@ pub(super) struct Traffic<'a> {
     probe: Option<Probe>,
     /// The operator has answered something since this was last looked at.
     answers: bool,
+    /// What became of our requests, by class, since this was last looked at.
+    outcomes: Counts,
     /// Messages whose parts did not all fit in the window yet.
     unfinished: VecDeque<Place>,
     pace: Pace,
@@ -77,6 +80,8 @@ pub(super) struct Traffic<'a> {
     /// Becomes `events` when that is handed over.
     spare_list: Vec<ledger::Event>,
     waiting: Vec<Waiting>,
+    /// Becomes `waiting` when that is handed over.
+    spare_waiting: Vec<Waiting>,
     open_batches: VecDeque<(u64, Vec<Waiting>)>,
     next_ticket: u64,
     /// Requests answered whose outcome is not durable yet.
@@ -102,12 +107,14 @@ impl<'a> Traffic<'a> {
             active: ActiveMessages::default(),
             probe: None,
             answers: false,
+            outcomes: Counts::default(),
             unfinished: VecDeque::new(),
             pace: Pace::new(link::now()),
             scratch: submit::Scratch::default(),
             events: Vec::new(),
             spare_list: Vec::new(),
             waiting: Vec::new(),
+            spare_waiting: Vec::new(),
             open_batches: VecDeque::new(),
             next_ticket: 0,
             unrecorded: 0,
@@ -125,6 +132,7 @@ impl<'a> Traffic<'a> {
         loop {
             self.handle_events();
             self.note_answers();
+            self.outcomes.move_into(&self.context.state.metrics.outcomes);
             self.submit_batch();
             if self.closed.is_some() && self.open_batches.is_empty() && self.events.is_empty() {
                 break;
@@ -167,22 +175,6 @@ impl<'a> Traffic<'a> {
         }
     }
 
-    fn acknowledged(&mut self, ack: Ack) {
-        let Some((ticket, places)) = self.open_batches.pop_front() else { return };
-        debug_assert_eq!(ticket, ack.ticket, "the journal answers in order");
-        self.spare_list = ack.list;
-        let now = link::now();
-        for (at, waiting) in places.into_iter().enumerate() {
-            let status = ack.statuses.get(at).copied().unwrap_or(0);
-            match waiting {
-                Waiting::Outcome => self.unrecorded -= 1,
-                Waiting::Deliver(request) => self.link.session.respond(now, request, CommandStatus::from(status)),
-            }
-        }
-        // Answers made room in the peer's window: what the buffer holds can be handled now.
-        self.link.handle_input();
-    }
-
     /// Parts that may be sent now as far as the window goes.
     fn room(&self) -> usize {
         if self.sending.is_none() {
@@ -192,41 +184,15 @@ impl<'a> Traffic<'a> {
         self.context.settings.config.window.saturating_sub(used).min(self.link.session.free_window())
     }
 
-    fn record(&mut self, event: ledger::Event, waiting: Waiting) {
-        self.events.push(event);
-        self.waiting.push(waiting);
-    }
-
-    fn record_outcome(&mut self, event: ledger::Event) {
-        self.unrecorded += 1;
-        self.record(event, Waiting::Outcome);
-    }
-
-    /// Hands what has gathered to the journal, as one batch.
-    fn submit_batch(&mut self) {
-        if self.events.is_empty() || self.open_batches.len() >= OPEN_BATCHES {
-            return;
-        }
-        let Some(journal) = self.context.gateway.journal() else { return };
-        let events = std::mem::replace(&mut self.events, std::mem::take(&mut self.spare_list));
-        let ticket = self.next_ticket;
-        match journal.submit(Batch { events, reply: Some((self.reply.clone(), ticket)) }) {
-            Ok(()) => {
-                self.next_ticket += 1;
-                self.open_batches.push_back((ticket, std::mem::take(&mut self.waiting)));
-            }
-            // Tried again at the next turn; the windows bound what gathers meanwhile.
-            Err(batch) => self.events = batch.events,
-        }
-    }
-
     fn handle_events(&mut self) {
+        let now = link::now();
+        let time = self.context.gateway.clock.at(now);
         while let Some(event) = self.link.session.poll_event() {
             match event {
                 Event::Response { token, frame, status, sent_at: _ } => self.answered(token, &frame, status),
                 Event::NoResponse { token, sequence } => self.no_response(token, sequence),
                 Event::LateResponse(frame) => self.late(&frame),
-                Event::Request(frame) => self.request(&frame),
+                Event::Request(frame) => self.request(&frame, now, time),
                 Event::Fault(fault) => self.context.gateway.operator_faults.faults.increment(fault.word(), 1),
                 Event::Unbinding => {
                     self.sending = None;
@@ -276,7 +242,7 @@ impl<'a> Traffic<'a> {
     fn answered(&mut self, token: Token, frame: &Frame, status: CommandStatus) {
         let config = &self.context.settings.config;
         let class = classify(status, &config.status);
-        self.context.state.metrics.outcomes.increment(class.word(), 1);
+        self.outcomes.add(class.word());
         match class {
             Class::Ok => {
                 let operator_id = OperatorId::from_slice(MessageResponseView::parse(frame).message_id);
@@ -332,7 +298,7 @@ impl<'a> Traffic<'a> {
             }
             self.overdue.push_back((sequence, job.clone(), token.part, active.total));
         }
-        self.context.state.metrics.outcomes.increment(UNKNOWN_OUTCOME, 1);
+        self.outcomes.add(UNKNOWN_OUTCOME);
         self.setback(token, Setback::Unknown);
     }
 
@@ -447,14 +413,13 @@ impl<'a> Traffic<'a> {
 
     // What the operator sends.
 
-    fn request(&mut self, frame: &Frame) {
-        let now = link::now();
+    fn request(&mut self, frame: &Frame, now: Instant, time: Timestamp) {
         let ticket = frame.ticket();
         match frame.command_id() {
             CommandId::DeliverSm | CommandId::DataSm => {
                 let strictness = self.link.session.strictness();
                 let (key, config) = (self.context.state.key, &self.context.settings.config);
-                match deliver::read(frame, key, config, strictness, self.context.gateway.clock.now()) {
+                match deliver::read(frame, key, config, strictness, time) {
                     Ok(event) => self.record(event, Waiting::Deliver(ticket)),
                     Err(status) => {
                         self.context.gateway.operator_faults.faults.increment(crate::smpp::status::name(status), 1);

@@ -8,7 +8,7 @@ use super::digits::Digits;
 use super::fault::{Fault, Faults};
 use super::ported::{Ported, Refused};
 use super::rows::read_rows;
-use super::table::{Condition, Node, Operators, Rule, Table, without_plus};
+use super::table::{Condition, Operators, Rule, Table, without_plus};
 use crate::message::{AccountKey, OperatorKey};
 
 /// A `[[route]]` of the configuration.
@@ -131,19 +131,18 @@ impl<'i> TableBuilder<'i> {
     /// Every fault found, in the order of the sources; duplicates last.
     pub fn build(mut self) -> Result<Table, Vec<Fault>> {
         let mut prefixes: Vec<_> = self.rules.into_iter().collect();
-        // Shorter prefixes first, so that each finds its next shorter one in the map already.
+        // Faults are told in this order.
         prefixes.sort_unstable_by_key(|(prefix, _)| (prefix.len(), *prefix));
         let table = &mut self.table;
-        for (prefix, mut rules) in prefixes {
+        let rules_of = prefixes.into_iter().map(|(prefix, mut rules)| {
             find_duplicates(prefix, &rules, &mut self.faults);
             // Stable: of rules with as many conditions the one written first is tried first.
             rules.sort_by_key(|rule| std::cmp::Reverse(rule.condition.as_ref().map_or(0, |condition| condition.count())));
             let start = table.rules.len() as u32;
             table.rules.append(&mut rules);
-            let shorter = table.prefixes.get_lpm(&prefix).map(|(_, node)| *node);
-            table.prefixes.insert(prefix, table.nodes.len() as u32);
-            table.nodes.push(Node { prefix, rules: start..table.rules.len() as u32, shorter });
-        }
+            (prefix, start..table.rules.len() as u32)
+        });
+        table.prefixes = rules_of.collect();
         self.faults.refuse_or(self.table)
     }
 

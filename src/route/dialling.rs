@@ -2,9 +2,9 @@
 
 use phonenumber::Metadata;
 use phonenumber::metadata::DATABASE;
-use prefix_trie::PrefixMap;
 
 use super::digits::Digits;
+use super::prefix_table::PrefixTable;
 
 /// A set of number lengths: bit n stands for n digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,25 +33,25 @@ struct CountryCode {
 
 /// The assigned country codes.
 #[derive(Debug, Clone)]
-pub(super) struct World(PrefixMap<Digits, CountryCode>);
+pub(super) struct World(PrefixTable<CountryCode>);
+
+/// The longest country codes.
+const LONGEST_CODE: usize = 3;
 
 impl World {
     /// Reads the metadata of every country code.
     pub(super) fn load() -> World {
-        let mut codes = PrefixMap::new();
-        for code in 1..=999u16 {
-            let (Some(countries), Some(digits)) = (DATABASE.by_code(&code), Digits::parse(code.to_string().as_bytes())) else {
-                continue;
-            };
+        let facts = |code: u16| {
+            let (countries, digits) = (DATABASE.by_code(&code)?, Digits::parse(code.to_string().as_bytes())?);
             let mut lengths = Lengths::default();
             for country in &countries {
                 lengths.add(&subscriber_lengths(country));
             }
             // Of several countries the main one comes first.
             let trunk_zero = countries.first().is_some_and(|country| country.national_prefix() == Some("0"));
-            codes.insert(digits, CountryCode { lengths, trunk_zero });
-        }
-        World(codes)
+            Some((digits, CountryCode { lengths, trunk_zero }))
+        };
+        World((1..=999).filter_map(facts).collect())
     }
 
     /// Could these digits be a whole international number: an assigned country code and a length it uses?
@@ -66,8 +66,8 @@ impl World {
 
     /// Length of the country code, and its facts.
     fn split(&self, digits: &[u8]) -> Option<(usize, CountryCode)> {
-        let start = Digits::parse(&digits[..digits.len().min(Digits::MAX)])?;
-        self.0.get_lpm(&start).map(|(code, country)| (code.len(), *country))
+        let start = Digits::parse(&digits[..digits.len().min(LONGEST_CODE)])?;
+        self.0.of(start).next().map(|(code, country)| (code.len(), *country))
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Dialling {
     /// Lengths of its mobile numbers without the trunk prefix.
     pub(super) mobile: Lengths,
     /// What precedes a country code; several where the caller chooses the operator.
-    pub(super) international: PrefixMap<Digits, ()>,
+    international: PrefixTable<()>,
 }
 
 impl Dialling {
@@ -110,6 +110,14 @@ impl Dialling {
             mobile,
             international,
         })
+    }
+}
+
+impl Dialling {
+    /// Lengths of the international prefixes these digits begin with, longest first.
+    pub(super) fn prefixes(&self, digits: &[u8]) -> impl Iterator<Item = usize> {
+        let start = Digits::parse(&digits[..digits.len().min(Digits::MAX)]);
+        start.into_iter().flat_map(|start| self.international.of(start)).map(|(prefix, ())| prefix.len())
     }
 }
 
@@ -227,7 +235,7 @@ mod tests {
     #[test]
     fn finland_has_its_operator_chosen_prefixes() {
         let finland = Dialling::of_country("FI").expect("Finland is a country");
-        let known = |text: &[u8]| Digits::parse(text).is_some_and(|digits| finland.international.contains_key(&digits));
+        let known = |text: &[u8]| finland.prefixes(text).any(|length| length == text.len());
         for prefix in [&b"00"[..], b"990", b"991", b"994", b"996", b"999", b"99511", b"99588"] {
             assert!(known(prefix), "{}", String::from_utf8_lossy(prefix));
         }

@@ -2,77 +2,68 @@
 
 use std::fmt;
 
-use prefix_trie::Prefix;
-
-const BITS_PER_DIGIT: u8 = 4;
+const BITS_PER_DIGIT: usize = 4;
 
 /// Up to sixteen decimal digits: a prefix or a whole number (E.164 allows fifteen).
 ///
-/// The digits are nibbles from the most significant end, so that "begins with" is what a binary prefix trie calls
-/// "contains". The length tells `4` from `40`.
+/// The digits are nibbles from the most significant end, each one more than the digit, zero behind the last one. So the order of
+/// values is that of strings (`4`, `40`, `41`, `5`), and the length tells `4` from `40`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Digits {
-    nibbles: u64,
-    bits: u8,
-}
+pub struct Digits(u64);
 
 impl Digits {
     /// The most digits one value holds.
-    pub const MAX: usize = (u64::BITS / BITS_PER_DIGIT as u32) as usize;
-
-    /// Nothing: the prefix of every number.
-    pub const NONE: Digits = Digits { nibbles: 0, bits: 0 };
+    pub const MAX: usize = u64::BITS as usize / BITS_PER_DIGIT;
 
     /// Reads ASCII digits; `None` when another character is among them or there are more than [`Digits::MAX`].
     pub fn parse(text: &[u8]) -> Option<Digits> {
         if text.len() > Self::MAX {
             return None;
         }
-        let mut digits = Digits::NONE;
+        let mut nibbles = 0;
         for byte in text {
             if !byte.is_ascii_digit() {
                 return None;
             }
-            let shift = u64::BITS - u32::from(digits.bits) - u32::from(BITS_PER_DIGIT);
-            digits.nibbles |= u64::from(byte - b'0') << shift;
-            digits.bits += BITS_PER_DIGIT;
+            nibbles = nibbles << BITS_PER_DIGIT | u64::from(byte - b'0' + 1);
         }
-        Some(digits)
+        let unused = Self::MAX - text.len();
+        Some(Digits(nibbles.unbounded_shl((unused * BITS_PER_DIGIT) as u32)))
     }
 
     /// How many digits.
     pub fn len(self) -> usize {
-        usize::from(self.bits / BITS_PER_DIGIT)
+        Self::MAX - self.0.trailing_zeros() as usize / BITS_PER_DIGIT
     }
 
-    /// Is this [`Digits::NONE`]?
+    /// No digits: the prefix of every number.
     pub fn is_empty(self) -> bool {
-        self.bits == 0
-    }
-}
-
-impl Prefix for Digits {
-    type R = u64;
-
-    fn repr(&self) -> u64 {
-        self.nibbles
+        self.0 == 0
     }
 
-    fn prefix_len(&self) -> u8 {
-        self.bits
+    /// Do these digits begin with those?
+    pub(super) fn begins_with(self, prefix: Digits) -> bool {
+        (self.0 ^ prefix.0) & !prefix.rest() == 0
     }
 
-    fn from_repr_len(nibbles: u64, bits: u8) -> Self {
-        Digits { nibbles, bits }
+    /// The place right behind everything that begins with these digits; `None` when that is everything.
+    pub(super) fn behind(self) -> Option<Digits> {
+        (self.0 | self.rest()).checked_add(1).map(Digits)
+    }
+
+    /// The bits behind the last digit.
+    fn rest(self) -> u64 {
+        u64::MAX.unbounded_shr((self.len() * BITS_PER_DIGIT) as u32)
+    }
+
+    fn digit(self, place: usize) -> u64 {
+        (self.0 >> (u64::BITS as usize - (place + 1) * BITS_PER_DIGIT) & 0xF) - 1
     }
 }
 
 impl fmt::Display for Digits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for place in 1..=self.len() as u32 {
-            write!(f, "{}", (self.nibbles >> (u64::BITS - place * u32::from(BITS_PER_DIGIT))) & 0xf)?;
-        }
-        Ok(())
+        (0..self.len()).try_for_each(|place| write!(f, "{}", self.digit(place)))
     }
 }
 
@@ -97,6 +88,20 @@ mod tests {
     fn length_tells_numbers_apart_that_differ_only_in_zeros() {
         assert_ne!(Digits::parse(b"4"), Digits::parse(b"40"));
         assert_ne!(Digits::parse(b""), Digits::parse(b"0"));
+    }
+
+    #[test]
+    fn the_order_is_that_of_strings() {
+        let texts = ["", "0", "00", "01", "3", "358", "3580", "3589999999999999", "359", "4", "9999999999999999"];
+        let digits = texts.map(|text| Digits::parse(text.as_bytes()).expect("digits"));
+        assert!(digits.is_sorted());
+        for (text, number) in texts.iter().zip(digits) {
+            for (prefix, start) in texts.iter().zip(digits) {
+                assert_eq!(number.begins_with(start), text.starts_with(prefix), "{text} {prefix}");
+                let before_the_end = start.behind().is_none_or(|end| number < end);
+                assert_eq!(start <= number && before_the_end, text.starts_with(prefix), "{text} {prefix}");
+            }
+        }
     }
 
     #[test]

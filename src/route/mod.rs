@@ -18,6 +18,7 @@ mod fault;
 mod inbound;
 mod number;
 mod ported;
+mod prefix_table;
 mod rows;
 mod table;
 

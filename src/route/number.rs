@@ -5,7 +5,6 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::dialling::{Dialling, World};
-use super::digits::Digits;
 use crate::message::Address;
 
 /// Type of number (SMPP 3.4 section 5.2.5).
@@ -87,20 +86,21 @@ impl NumberRules {
     ///
     /// [`InvalidNumber`] when it cannot be a number; the submission is answered with [`InvalidNumber::STATUS`].
     pub fn normalise(&self, given: &Address) -> Result<Address, InvalidNumber> {
-        let (plus, digits) = strip(&given.digits)?;
+        let mut room = Buffer::new();
+        let (plus, digits) = strip(&given.digits, &mut room)?;
         if plus {
-            return self.complete(&digits);
+            return self.complete(digits);
         }
         let completed = match given.ton {
-            TON_INTERNATIONAL => self.marked_international(&digits)?,
-            TON_NATIONAL => self.marked_national(&digits)?,
-            TON_UNKNOWN | TON_ALPHANUMERIC => self.unmarked(&digits)?,
+            TON_INTERNATIONAL => self.marked_international(digits)?,
+            TON_NATIONAL => self.marked_national(digits)?,
+            TON_UNKNOWN | TON_ALPHANUMERIC => self.unmarked(digits)?,
             _ => None,
         };
         match completed {
             Some(address) => Ok(address),
             None if digits.len() > LONGEST => Err(InvalidNumber::TooLong),
-            None => Ok(Address { ton: given.ton, npi: given.npi, digits }),
+            None => Ok(Address::new(given.ton, given.npi, digits)),
         }
     }
 
@@ -154,9 +154,8 @@ impl NumberRules {
             return None;
         }
         let Some(home) = &self.home else { return digits.strip_prefix(b"00") };
-        let mut numbers = prefixes(home, digits).map(|prefix| &digits[prefix..]);
-        let shortest = numbers.next()?;
-        Some(numbers.filter(|number| self.world.is_number(number)).last().unwrap_or(shortest))
+        let numbers = || home.prefixes(digits).map(|prefix| &digits[prefix..]);
+        numbers().find(|number| self.world.is_number(number)).or_else(|| numbers().last())
     }
 
     /// What follows an international prefix that does not begin with zero (99x in Finland, 810 in Russia).
@@ -165,7 +164,7 @@ impl NumberRules {
         if digits.first() == Some(&b'0') || self.world.is_number(digits) {
             return None;
         }
-        prefixes(home, digits).map(|prefix| &digits[prefix..]).filter(|number| self.world.is_number(number)).last()
+        home.prefixes(digits).map(|prefix| &digits[prefix..]).find(|number| self.world.is_number(number))
     }
 
     /// What follows the trunk prefix. One that does not begin with zero (1, 8) also begins international numbers and short codes:
@@ -210,23 +209,19 @@ impl NumberRules {
     }
 }
 
-/// Lengths of the country's international prefixes these digits begin with, shortest first.
-fn prefixes(home: &Dialling, digits: &[u8]) -> impl Iterator<Item = usize> {
-    let start = Digits::parse(&digits[..digits.len().min(Digits::MAX)]).unwrap_or(Digits::NONE);
-    home.international.cover_keys(&start).map(Digits::len).collect::<SmallVec<[usize; 8]>>().into_iter()
-}
-
-/// Takes separators and a leading `+` off.
-fn strip(text: &[u8]) -> Result<(bool, Buffer), InvalidNumber> {
-    let mut digits = Buffer::new();
+/// Takes separators and a leading `+` off. A number without any, as most are, is not copied.
+fn strip<'d>(text: &'d [u8], room: &'d mut Buffer) -> Result<(bool, &'d [u8]), InvalidNumber> {
+    if !text.is_empty() && text.iter().all(u8::is_ascii_digit) {
+        return Ok((false, text));
+    }
     let mut plus = false;
     for byte in text {
         match byte {
-            b'0'..=b'9' => digits.push(*byte),
+            b'0'..=b'9' => room.push(*byte),
             b' ' | b'-' | b'(' | b')' | b'.' => {}
-            b'+' if digits.is_empty() && !plus => plus = true,
+            b'+' if room.is_empty() && !plus => plus = true,
             _ => return Err(InvalidNumber::NotDigits),
         }
     }
-    if digits.is_empty() { Err(InvalidNumber::Empty) } else { Ok((plus, digits)) }
+    if room.is_empty() { Err(InvalidNumber::Empty) } else { Ok((plus, room)) }
 }

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use prefix_trie::PrefixMap;
 use smallvec::SmallVec;
 
 use super::digits::Digits;
 use super::explain::Verdict;
 use super::ported::Ported;
+use super::prefix_table::PrefixTable;
 use crate::message::OperatorKey;
 
 /// Operators in order of preference.
@@ -21,21 +21,11 @@ pub(super) type Operators = SmallVec<[OperatorKey; 4]>;
 #[derive(Debug, Default)]
 pub struct Table {
     pub(super) ported: Ported,
-    pub(super) prefixes: PrefixMap<Digits, u32>,
-    pub(super) nodes: Vec<Node>,
+    /// Indexes of each prefix's rules, in the order they are tried.
+    pub(super) prefixes: PrefixTable<Range<u32>>,
     pub(super) rules: Vec<Rule>,
     /// Each distinct list once: tables have few lists and many prefixes.
     pub(super) operators: Vec<Operators>,
-}
-
-/// A prefix with its rules.
-#[derive(Debug)]
-pub(super) struct Node {
-    pub(super) prefix: Digits,
-    /// Indexes of its rules, in the order they are tried.
-    pub(super) rules: Range<u32>,
-    /// Index of the next shorter prefix's node.
-    pub(super) shorter: Option<u32>,
 }
 
 /// What a prefix means, for whom.
@@ -103,7 +93,7 @@ impl Table {
 
     /// How many prefixes.
     pub fn prefixes(&self) -> usize {
-        self.nodes.len()
+        self.prefixes.len()
     }
 
     /// How many ported numbers.
@@ -118,18 +108,15 @@ impl Table {
         if let Some(operators) = ported {
             return Some(Choice { operators, prefix: None, country: None });
         }
-        let mut next = self.prefixes.get_lpm(&number).map(|(_, node)| *node);
-        while let Some(index) = next {
-            let node = &self.nodes[index as usize];
-            for rule in &self.rules[node.rules.start as usize..node.rules.end as usize] {
+        for (prefix, rules) in self.prefixes.of(number) {
+            for rule in &self.rules[rules.start as usize..rules.end as usize] {
                 let operators = self.list(rule.operators);
                 let verdict = rule.judge(query);
-                trace.rule(node.prefix, rule, operators, verdict);
+                trace.rule(prefix, rule, operators, verdict);
                 if verdict == Verdict::Chosen {
-                    return Some(Choice { operators, prefix: Some(node.prefix), country: rule.country.as_deref() });
+                    return Some(Choice { operators, prefix: Some(prefix), country: rule.country.as_deref() });
                 }
             }
-            next = node.shorter;
         }
         None
     }

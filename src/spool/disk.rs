@@ -146,7 +146,7 @@ impl Disk for RealDisk {
         let _ = rustix::fs::fadvise(file, offset, std::num::NonZero::new(size), rustix::fs::Advice::DontNeed);
     }
 
-    fn read_ahead(&self, file: &File, offset: u64, size: u64) {
+    fn read_ahead(&self, file: &Arc<File>, offset: u64, size: u64) {
         let _ = rustix::fs::fadvise(file, offset, std::num::NonZero::new(size), rustix::fs::Advice::WillNeed);
     }
 

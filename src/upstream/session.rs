@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::Guard;
 use bytes::BytesMut;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -23,8 +24,10 @@ use crate::gateway::{
 use crate::journal::{Ack, Batch};
 use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
 use crate::link::{self, Link};
-use crate::message::{Job, Mail, MailContent, MessageId};
+use crate::message::{Job, Mail, MailContent, MessageId, Timestamp};
+use crate::metrics::Counts;
 use crate::queue::Item;
+use crate::rate::Rate;
 use crate::smpp::status::{Class, class_of, name};
 use crate::smpp::{CommandId, CommandStatus, Event, Frame, Ticket, Version};
 
@@ -45,6 +48,15 @@ struct Submitted {
     since: Instant,
 }
 
+/// What is looked up once for all that one read has brought.
+struct Turn {
+    now: Instant,
+    time: Timestamp,
+    /// `None` while the gateway is starting.
+    pressure: Option<Pressure>,
+    rate: Guard<Arc<Rate>>,
+}
+
 /// A bound session.
 pub(super) struct Serving<'a> {
     gateway: &'a Arc<Gateway>,
@@ -60,6 +72,8 @@ pub(super) struct Serving<'a> {
     /// Becomes `events` when that is handed over.
     spare_list: Vec<LedgerEvent>,
     submitted: Vec<Submitted>,
+    /// Becomes `submitted` when that is handed over.
+    spare_submitted: Vec<Submitted>,
     /// Parts of the messages in `submitted`.
     parts: u64,
     open_batches: VecDeque<(u64, Vec<Submitted>)>,
@@ -68,6 +82,9 @@ pub(super) struct Serving<'a> {
     scratch: Scratch,
     /// Items that were not acknowledged in time, by the sequence number of their deliver_sm: an answer may still come.
     overdue: VecDeque<(u32, MessageId)>,
+    /// Receipts taken by the application, by state, and submissions refused, by status.
+    forwarded: Counts,
+    rejected: Counts,
     acks: mpsc::Receiver<Ack>,
     reply: mpsc::Sender<Ack>,
     answers: mpsc::Receiver<super::query::Answer>,
@@ -96,12 +113,15 @@ impl<'a> Serving<'a> {
             events: Vec::new(),
             spare_list: Vec::new(),
             submitted: Vec::new(),
+            spare_submitted: Vec::new(),
             parts: 0,
             open_batches: VecDeque::new(),
             next_ticket: 0,
             done_mail: Vec::new(),
             scratch: Scratch::default(),
             overdue: VecDeque::new(),
+            forwarded: Counts::default(),
+            rejected: Counts::default(),
             acks,
             reply,
             answers,
@@ -183,10 +203,10 @@ impl<'a> Serving<'a> {
         if self.reloads.notice() {
             self.reloaded();
         }
-        let now = link::now();
+        let turn = self.turn();
         while let Some(event) = self.link.session.poll_event() {
             match event {
-                Event::Request(frame) => self.request(&frame, now),
+                Event::Request(frame) => self.request(&frame, &turn),
                 Event::Response { token, status, .. } => self.mail_answered(token, status),
                 Event::NoResponse { token, sequence } => self.mail_overdue(token, sequence),
                 Event::LateResponse(frame) => self.mail_answered_late(&frame),
@@ -204,16 +224,30 @@ impl<'a> Serving<'a> {
                 Event::Bind(_) | Event::Bound { .. } | Event::BindRefused(_) => {}
             }
         }
+        self.forwarded.move_into(&self.state.metrics.receipts_forwarded);
+        self.rejected.move_into(&self.state.metrics.rejected);
+    }
+
+    fn turn(&self) -> Turn {
+        let now = link::now();
+        let pressure = self.gateway.journal().map(|journal| journal.gate()).map(|gate| Pressure {
+            failed: gate.has_failed(),
+            full: gate.is_full(),
+            commit: gate.commit_age(now),
+            account: Level { used: self.state.pending(), limit: self.account.config.queue },
+            gateway: Level { used: gate.live(), limit: self.settings.config.limits.pending },
+        });
+        Turn { now, time: self.gateway.clock.at(now), pressure, rate: self.state.rate() }
     }
 
     // Submissions.
 
-    fn request(&mut self, frame: &Frame, now: Instant) {
-        let ticket = frame.ticket();
+    fn request(&mut self, frame: &Frame, turn: &Turn) {
+        let (ticket, now) = (frame.ticket(), turn.now);
         match frame.command_id() {
             CommandId::SubmitSm | CommandId::DataSm => {
-                if let Err(status) = self.submission(frame, now) {
-                    self.state.metrics.rejected.increment(name(status), 1);
+                if let Err(status) = self.submission(frame, turn) {
+                    self.rejected.add(name(status));
                     match status {
                         CommandStatus::EsmeRthrottled => self.throttled.hold(ticket, now),
                         _ => self.link.session.respond(now, ticket, status),
@@ -228,12 +262,11 @@ impl<'a> Serving<'a> {
     }
 
     /// Accept, split, route: the straight line from a submission to its place in the next batch.
-    fn submission(&mut self, frame: &Frame, now: Instant) -> Result<(), CommandStatus> {
-        self.admit(now)?;
-        let gateway = self.gateway;
-        let time = gateway.clock.at(now);
+    fn submission(&mut self, frame: &Frame, turn: &Turn) -> Result<(), CommandStatus> {
+        self.admit(turn)?;
+        let (gateway, version) = (self.gateway, Some(self.bound.version));
         let reference = |source: &[u8], destination: &[u8]| gateway.references.next(source, destination);
-        let accepted = accept::accept(frame, &self.account.policy, Some(self.bound.version), time, reference).map_err(|r| r.0)?;
+        let accepted = accept::accept(frame, &self.account.policy, version, turn.time, reference).map_err(|r| r.0)?;
         let route = self.settings.route(&accepted.message);
         if route.is_empty() {
             return Err(CommandStatus::EsmeRinvdstadr);
@@ -243,22 +276,18 @@ impl<'a> Serving<'a> {
         let job = Arc::new(Job { id, account: self.account.key, message: accepted.message, route });
         self.parts += accepted.parts as u64;
         self.events.push(LedgerEvent::Accept(job));
-        self.submitted.push(Submitted { request: frame.ticket(), id, short_id, since: now });
+        self.submitted.push(Submitted { request: frame.ticket(), id, short_id, since: turn.now });
         Ok(())
     }
 
     /// Whether anything can be taken from this account now.
-    fn admit(&mut self, now: Instant) -> Result<(), CommandStatus> {
-        let Some(journal) = self.gateway.journal() else { return Err(CommandStatus::EsmeRsyserr) };
-        let (gate, gathered) = (journal.gate(), self.submitted.len() as u64);
-        self.admission.admit(&Pressure {
-            failed: gate.has_failed(),
-            full: gate.is_full(),
-            commit: gate.commit_age(now),
-            account: Level { used: self.state.pending() + gathered, limit: self.account.config.queue },
-            gateway: Level { used: gate.live() + gathered, limit: self.settings.config.limits.pending },
-        })?;
-        self.state.rate().take(now).map_err(|_| CommandStatus::EsmeRthrottled)
+    fn admit(&mut self, turn: &Turn) -> Result<(), CommandStatus> {
+        let Some(mut pressure) = turn.pressure else { return Err(CommandStatus::EsmeRsyserr) };
+        let gathered = self.submitted.len() as u64;
+        pressure.account.used += gathered;
+        pressure.gateway.used += gathered;
+        self.admission.admit(&pressure)?;
+        turn.rate.take(turn.now).map_err(|_| CommandStatus::EsmeRthrottled)
     }
 
     /// Hands what has gathered to the journal: submissions as one batch, mailbox items that are done as another.
@@ -279,7 +308,8 @@ impl<'a> Serving<'a> {
         match journal.submit(Batch { events, reply: Some((self.reply.clone(), ticket)) }) {
             Ok(()) => {
                 self.next_ticket += 1;
-                self.open_batches.push_back((ticket, std::mem::take(&mut self.submitted)));
+                let submitted = std::mem::replace(&mut self.submitted, std::mem::take(&mut self.spare_submitted));
+                self.open_batches.push_back((ticket, submitted));
                 self.state.metrics.parts.increment(std::mem::take(&mut self.parts));
             }
             Err(batch) => {
@@ -291,28 +321,33 @@ impl<'a> Serving<'a> {
 
     fn acknowledged(&mut self, ack: Ack) {
         let Some(at) = self.open_batches.iter().position(|(ticket, _)| *ticket == ack.ticket) else { return };
-        let Some((_, submitted)) = self.open_batches.remove(at) else { return };
+        let Some((_, mut submitted)) = self.open_batches.remove(at) else { return };
         self.spare_list = ack.list;
         let now = link::now();
         let node = &self.settings.config.node.name;
         let (mut accepted, mut refused) = (0, 0);
-        for (at, submission) in submitted.into_iter().enumerate() {
-            match ack.statuses.get(at).copied().unwrap_or(0) {
-                0 => {
+        // Statuses are given only if one of them is a refusal.
+        let mut statuses = ack.statuses.iter().copied().chain(std::iter::repeat(0));
+        for read_together in submitted.chunk_by(|one, next| one.since == next.since) {
+            let before = accepted;
+            for (submission, status) in read_together.iter().zip(&mut statuses) {
+                if status == 0 {
                     let id = message_id_octets(node, submission.id, submission.short_id);
                     self.link.session.respond_id(now, submission.request, &id);
-                    self.gateway.submit_metrics.response_seconds.record(now.duration_since(submission.since).as_secs_f64());
                     accepted += 1;
-                }
-                status => {
+                } else {
                     let status = CommandStatus::from(status);
                     refused += 1;
-                    self.state.metrics.rejected.increment(name(status), 1);
+                    self.rejected.add(name(status));
                     self.link.session.respond(now, submission.request, status);
                 }
             }
+            let took = now.duration_since(read_together[0].since).as_secs_f64();
+            self.gateway.submit_metrics.response_seconds.record_many(took, accepted - before);
         }
-        self.state.metrics.accepted.increment(accepted);
+        submitted.clear();
+        self.spare_submitted = submitted;
+        self.state.metrics.accepted.increment(accepted as u64);
         self.state.finished(refused);
         // Answers made room in the peer's window: what the buffer holds can be handled now.
         self.link.handle_input();
@@ -362,7 +397,7 @@ impl<'a> Serving<'a> {
                 if let Some(mail) = &item.payload
                     && let MailContent::Receipt(receipt) = &mail.content
                 {
-                    self.state.metrics.receipts_forwarded.increment(receipt.state.word(), 1);
+                    self.forwarded.add(receipt.state.word());
                 }
                 self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Delivered });
             }

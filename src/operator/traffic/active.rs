@@ -7,6 +7,7 @@ use crate::queue::Item;
 /// A message of which parts are in flight here.
 pub(super) struct Active {
     pub item: Item<Job>,
+    /// Parts it has here; 0 until it has been cut.
     pub total: u8,
     /// Parts without an outcome, on the wire now.
     pub open: u8,
@@ -19,6 +20,10 @@ pub(super) struct Active {
 }
 
 impl Active {
+    pub fn new(item: Item<Job>) -> Active {
+        Active { item, total: 0, open: 0, next: 0, setback: None, unknown: 0 }
+    }
+
     /// Is nothing of it in flight, or to be sent any more?
     pub fn is_over(&self) -> bool {
         self.open == 0 && (self.next >= self.total || self.setback.is_some())

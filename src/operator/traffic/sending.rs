@@ -11,6 +11,7 @@ use crate::queue::Item;
 use crate::receipt::State;
 use crate::smpp::CommandId;
 use crate::text::TextError;
+use crate::text::build::Outgoing;
 
 impl Traffic<'_> {
     /// Sends what may be sent now; notes until when a limit holds the rest back.
@@ -92,9 +93,9 @@ impl Traffic<'_> {
         }
         let time = self.context.gateway.clock.now();
         while let Some(item) = state.queue(|queue| queue.pull_suspect(time)) {
-            self.begin(item, time);
+            let sent = self.begin(item, now, time);
+            self.pace.sent(now, sent);
             if !self.active.is_empty() {
-                self.send_unfinished(now);
                 return true;
             }
         }
@@ -104,7 +105,7 @@ impl Traffic<'_> {
 
     /// Takes messages off the queue and sends them; false when there was nothing to take.
     fn pull(&mut self, parts: u32, now: Instant) -> bool {
-        let time = self.context.gateway.clock.now();
+        let time = self.context.gateway.clock.at(now);
         let pulled = self.context.state.pull(time, parts, submit::cost);
         if !pulled.load.is_empty() {
             pool::load(self.context.gateway, self.context.state, pulled.load);
@@ -112,86 +113,108 @@ impl Traffic<'_> {
         let any = !pulled.items.is_empty();
         let taken: u32 = pulled.items.iter().filter_map(|item| item.payload.as_deref()).map(submit::cost).sum();
         self.rate_debt = self.rate_debt.saturating_add(taken.saturating_sub(parts));
+        let mut sent = 0;
         for item in pulled.items {
-            self.begin(item, time);
+            sent += self.begin(item, now, time);
         }
-        self.send_unfinished(now);
+        self.pace.sent(now, sent);
         any
     }
 
-    fn begin(&mut self, item: Item<Job>, time: Timestamp) {
+    /// Sends a message as far as the window goes, the rest of it later; how many parts were sent.
+    fn begin(&mut self, item: Item<Job>, now: Instant, time: Timestamp) -> u32 {
         if item.expires_at <= time {
             let failure = Failure { state: State::Expired, status: 0 };
-            return self.record_outcome(ledger::Event::Failed { id: item.id, operator: None, parts: None, failure });
+            self.record_outcome(ledger::Event::Failed { id: item.id, operator: None, parts: None, failure });
+            return 0;
         }
-        let Some(job) = &item.payload else { return };
-        match self.count(job, item.done) {
-            Ok(total) => {
-                let next = first_open(item.done, total);
-                let place = self.active.insert(Active { item, total, open: 0, next, setback: None, unknown: 0 });
-                self.unfinished.push_back(place);
+        if item.payload.is_none() {
+            return 0;
+        }
+        let place = self.active.insert(Active::new(item));
+        match self.send_parts(place, now, time) {
+            Ok(sent) => {
+                if self.active.get_mut(place).is_some_and(|active| active.next < active.total) {
+                    self.unfinished.push_back(place);
+                }
+                sent
             }
             Err(error) => {
-                tracing::warn!(operator = %self.context.state.name, %error, "the operator's settings cannot carry a message");
-                let failure = Failure { state: State::Undeliverable, status: error.command_status() };
-                let operator = Some(self.context.state.key);
-                self.record_outcome(ledger::Event::Failed { id: item.id, operator, parts: None, failure });
+                self.cannot_carry(place, error);
+                0
             }
         }
     }
 
-    /// How many parts the message has for this operator: its alphabet and header may need more than were counted at acceptance, and a
-    /// reload may have moved the boundaries of one that is half sent.
-    fn count(&self, job: &Job, done: ledger::PartSet) -> Result<u8, TextError> {
-        let parts = submit::parts(job, &self.context.settings.config)?.count();
-        let total =
-            u8::try_from(parts).ok().filter(|total| usize::from(*total) <= ledger::MAX_PARTS).ok_or(TextError::TooManyParts)?;
-        if first_open(done, total) == total { Err(TextError::TooManyParts) } else { Ok(total) }
+    fn cannot_carry(&mut self, place: Place, error: TextError) {
+        let Some(Active { item, .. }) = self.active.remove(place) else { return };
+        tracing::warn!(operator = %self.context.state.name, %error, "the operator's settings cannot carry a message");
+        let failure = Failure { state: State::Undeliverable, status: error.command_status() };
+        let operator = Some(self.context.state.key);
+        self.record_outcome(ledger::Event::Failed { id: item.id, operator, parts: None, failure });
     }
 
     /// Sends the open parts of messages already begun, as far as the window goes.
     fn send_unfinished(&mut self, now: Instant) {
+        let time = self.context.gateway.clock.at(now);
         let mut sent = 0;
         while let Some(place) = self.unfinished.front().copied() {
             let unsent = self.active.get_mut(place).is_some_and(|active| active.next < active.total);
             if !unsent {
                 self.unfinished.pop_front();
                 self.settle(place);
-            } else if self.room() == 0 || !self.send_parts(place, now, &mut sent) {
-                break;
+                continue;
+            }
+            match self.send_parts(place, now, time) {
+                Ok(count) if count > 0 => sent += count,
+                // No room, or no session any more.
+                _ => break,
             }
         }
-        if sent > 0 {
-            self.pace.sent(now, sent);
-        }
+        self.pace.sent(now, sent);
     }
 
-    /// Sends parts of one message until it has none left or the window is full; false when nothing could be sent.
-    fn send_parts(&mut self, place: Place, now: Instant, sent: &mut u32) -> bool {
+    /// Sends parts of one message until it has none left or the window is full; how many.
+    ///
+    /// # Errors
+    /// When it cannot be cut for this operator; nothing of it was sent then.
+    fn send_parts(&mut self, place: Place, now: Instant, time: Timestamp) -> Result<u32, TextError> {
         let mut room = self.room();
-        let time = self.context.gateway.clock.at(now);
         let config = &self.context.settings.config;
-        let Some(active) = self.active.get_mut(place) else { return false };
-        let Some(job) = &active.item.payload else { return false };
-        let Ok(outgoing) = submit::parts(job, config) else { return false };
+        let Some(active) = self.active.get_mut(place) else { return Ok(0) };
+        let Some(job) = &active.item.payload else { return Ok(0) };
+        let outgoing = submit::parts(job, config)?;
+        if active.total == 0 {
+            active.total = total(&outgoing, active.item.done)?;
+            active.next = first_open(active.item.done, active.total);
+        }
+        let mut sent = 0;
         while active.next < active.total && room > 0 {
             let part = active.next;
             let token = Token { message: place, part };
             let scratch = &mut self.scratch;
             let body = |out: &mut bytes::BytesMut| submit::body(out, &job.message, &outgoing, part.into(), config, time, scratch);
             if self.link.session.send(now, CommandId::SubmitSm, token, body).is_err() {
-                return false;
+                break;
             }
-            *sent += 1;
+            sent += 1;
             room -= 1;
             active.open += 1;
             active.next = first_open(active.item.done | ((1 << part) | ((1 << part) - 1)), active.total);
         }
-        true
+        Ok(sent)
     }
+}
+
+/// How many parts the message has for this operator: its alphabet and header may need more than were counted at acceptance, and a
+/// reload may have moved the boundaries of one that is half sent.
+fn total(outgoing: &Outgoing<'_>, done: ledger::PartSet) -> Result<u8, TextError> {
+    let parts = u8::try_from(outgoing.count()).ok().filter(|parts| usize::from(*parts) <= ledger::MAX_PARTS);
+    parts.filter(|total| first_open(done, *total) < *total).ok_or(TextError::TooManyParts)
 }
 
 /// The first part from 0 that is not in `done`; `total` when there is none.
 fn first_open(done: ledger::PartSet, total: u8) -> u8 {
-    (0..total).find(|part| done & (1 << part) == 0).unwrap_or(total)
+    // Ones from the lowest part on.
+    (done.trailing_ones() as u8).min(total)
 }
