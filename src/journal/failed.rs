@@ -105,7 +105,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         }
         tracing::info!("the spool can be written again");
         self.set_failed(false);
-        self.committed(false);
+        self.release(false);
         let Some(failure) = self.failure.take() else { return };
         for question in failure.questions {
             self.answer(question);

@@ -1,16 +1,11 @@
 //! One group: what is taken in, committed, and released together.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
-
-use crossbeam_channel::Receiver;
 
 use super::failed::Failure;
 use super::release::{Answer, Consequences, Releaser};
-use super::sync::Syncer;
 use super::{Ack, Batch, Commit, Gate, Host, Lookup, Question, SpoolLog, Unwritten};
 use crate::ledger::{Event, Ledger, MessageStatus, Quarantined, Status, Turn, UnmatchedReceipt};
 use crate::link;
@@ -30,9 +25,8 @@ pub(super) struct Group<D: Disk, H: Host> {
     pub(super) host: Arc<H>,
     gate: Arc<Gate>,
     pub(super) due: Consequences,
-    beside: Beside<D>,
-    /// The group before, while its fdatasync is under way.
-    syncing: Option<Syncing>,
+    /// None where there are no threads.
+    releaser: Option<Releaser>,
     /// Submissions of this group: they are refused if the group fails.
     pub(super) accepted: Vec<Accepted>,
     /// Records that should be in this group but could not be appended: it must not be committed without them.
@@ -40,23 +34,6 @@ pub(super) struct Group<D: Disk, H: Host> {
     pub(super) failure: Option<Failure>,
     events: usize,
     survivors: Survivors,
-}
-
-/// What is done beside the collecting of a group.
-pub(super) struct Beside<D: Disk> {
-    pub syncer: Syncer<D>,
-    /// A group of so many events is synced beside the next one.
-    pub synced_from: usize,
-    /// None where there are no threads.
-    pub releaser: Option<Releaser>,
-}
-
-/// A group that is written and not durable yet.
-struct Syncing {
-    due: Consequences,
-    accepted: Vec<Accepted>,
-    events: usize,
-    started: Instant,
 }
 
 /// A submission, and its place in the answer to its batch.
@@ -67,7 +44,7 @@ pub(super) struct Accepted {
 }
 
 impl<D: Disk, H: Host> Group<D, H> {
-    pub fn new(spool: Spool<D>, ledger: Ledger, host: Arc<H>, gate: Arc<Gate>, beside: Beside<D>) -> Self {
+    pub fn new(spool: Spool<D>, ledger: Ledger, host: Arc<H>, gate: Arc<Gate>, releaser: Option<Releaser>) -> Self {
         gate.keeps(ledger.live());
         host.opened(spool.stats());
         let group = Group {
@@ -76,8 +53,7 @@ impl<D: Disk, H: Host> Group<D, H> {
             host,
             gate,
             due: Consequences::default(),
-            beside,
-            syncing: None,
+            releaser,
             accepted: Vec::new(),
             unwritten: VecDeque::new(),
             failure: None,
@@ -124,7 +100,7 @@ impl<D: Disk, H: Host> Group<D, H> {
     }
 
     /// What time brings, and a slice of compaction.
-    fn maintain(&mut self) {
+    pub fn maintain(&mut self) {
         if self.failure.is_some() {
             return;
         }
@@ -159,97 +135,29 @@ impl<D: Disk, H: Host> Group<D, H> {
         self.survivors = slice;
     }
 
-    /// Is the fdatasync of the group before under way? Then this group is only collected.
-    pub fn is_syncing(&self) -> bool {
-        self.syncing.is_some()
-    }
-
-    /// Tells when the fdatasync under way has ended; its result is for [`Group::synced`].
-    pub fn sync_done(&self) -> Receiver<io::Result<()>> {
-        self.beside.syncer.done()
-    }
-
-    /// Waits for the fdatasync under way.
-    pub fn wait_for_sync(&mut self, somebody_waits: bool) {
-        if self.is_syncing() {
-            let result = self.beside.syncer.wait();
-            self.synced(result, somebody_waits);
-        }
-    }
-
-    /// Makes the group durable and lets its consequences happen; or keeps it for when the disk is well again. A large group's
-    /// fdatasync is only begun here. `somebody_waits`: there is more to take in already.
+    /// Makes the group durable and lets its consequences happen; or keeps it for when the disk is well again. `somebody_waits`: there
+    /// is more to take in already.
     pub fn commit(&mut self, somebody_waits: bool) {
         if self.failure.is_some() {
             self.recover();
             return;
         }
-        self.maintain();
-        if self.events < self.beside.synced_from {
-            return match self.commit_spool() {
-                Ok(()) => self.committed(somebody_waits),
-                Err(error) => self.fail(&error),
-            };
-        }
-        match self.write_spool() {
-            Ok(file) => {
-                self.syncing = Some(Syncing {
-                    due: std::mem::take(&mut self.due),
-                    accepted: std::mem::take(&mut self.accepted),
-                    events: std::mem::take(&mut self.events),
-                    started: link::now(),
-                });
-                match file {
-                    Some(file) => self.beside.syncer.begin(file),
-                    None => self.synced(Ok(()), somebody_waits),
-                }
+        match self.commit_spool() {
+            Ok(()) => {
+                self.release(somebody_waits);
+                self.housekeeping();
             }
             Err(error) => self.fail(&error),
         }
     }
 
-    /// The fdatasync of the group before has ended: lets its consequences happen. If it has failed, what was collected meanwhile has
-    /// failed along: its records build on those before.
-    pub fn synced(&mut self, result: io::Result<()>, somebody_waits: bool) {
-        let Some(mut synced) = self.syncing.take() else { return };
-        self.gate.commit_ended();
-        match self.spool.synced(result) {
-            Ok(bytes) => {
-                self.tell_commit(synced.started, bytes, synced.events);
-                std::mem::swap(&mut self.due, &mut synced.due);
-                self.release(somebody_waits);
-                self.due = synced.due;
-                self.housekeeping();
-            }
-            Err(error) => {
-                let before = synced.due.answers.len();
-                self.accepted.iter_mut().for_each(|accepted| accepted.answer += before);
-                synced.accepted.append(&mut self.accepted);
-                synced.due.append(&mut self.due);
-                (self.accepted, self.due) = (synced.accepted, synced.due);
-                self.fail(&error.to_string());
-            }
-        }
-    }
-
-    /// The group that was collected is durable.
-    pub(super) fn committed(&mut self, somebody_waits: bool) {
-        self.accepted.clear();
-        self.events = 0;
-        self.release(somebody_waits);
-        self.housekeeping();
-    }
-
     /// The last commit. A disk that fails is tried once more at once: there is no later.
     pub fn finish(&mut self) {
-        self.wait_for_sync(false);
         self.commit(false);
-        self.wait_for_sync(false);
         if let Some(failure) = &mut self.failure {
             failure.try_now();
             self.commit(false); // what failed
             self.commit(false); // what was held back
-            self.wait_for_sync(false);
         }
         if self.failure.is_some() {
             tracing::error!("the spool could not be written before the end: outcomes and receipts not answered will come again");
@@ -258,39 +166,27 @@ impl<D: Disk, H: Host> Group<D, H> {
 
     /// Makes what is in the group durable, and tells its figures.
     pub(super) fn commit_spool(&mut self) -> Result<(), String> {
-        let started = link::now();
-        let file = self.write_spool()?;
-        let synced = file.map(|file| self.spool.sync(&file));
-        self.gate.commit_ended();
-        if let Some(result) = synced {
-            let bytes = self.spool.synced(result).map_err(|error| error.to_string())?;
-            self.tell_commit(started, bytes, self.events);
-        }
-        self.gate.keeps(self.ledger.live());
-        Ok(())
-    }
-
-    /// Writes the group, and returns the file that is to be synced.
-    fn write_spool(&mut self) -> Result<Option<D::File>, String> {
         if !self.unwritten.is_empty() {
             return Err("a record could not be appended".to_owned());
         }
-        self.gate.commit_began(link::now());
-        self.spool.write().map_err(|error| {
-            self.gate.commit_ended();
-            error.to_string()
-        })
-    }
-
-    fn tell_commit(&self, started: Instant, bytes: u64, events: usize) {
+        let started = link::now();
+        self.gate.commit_began(started);
+        let committed = self.spool.commit();
+        self.gate.commit_ended();
+        let bytes = committed.map_err(|error| error.to_string())?;
         self.gate.keeps(self.ledger.live());
-        let (stats, pending) = (self.spool.stats(), self.ledger.pending_messages());
-        self.host.committed(Commit { took: link::now().duration_since(started), bytes, events, stats, pending });
+        if bytes > 0 {
+            let (stats, pending) = (self.spool.stats(), self.ledger.pending_messages());
+            self.host.committed(Commit { took: link::now().duration_since(started), bytes, events: self.events, stats, pending });
+        }
+        Ok(())
     }
 
-    /// Lets the consequences of what is durable happen.
-    fn release(&mut self, somebody_waits: bool) {
-        match &mut self.beside.releaser {
+    /// The group is durable: lets its consequences happen.
+    pub(super) fn release(&mut self, somebody_waits: bool) {
+        self.accepted.clear();
+        self.events = 0;
+        match &mut self.releaser {
             Some(releaser) => releaser.release(&mut self.due, somebody_waits, &*self.host),
             None => self.due.happen(&*self.host),
         }

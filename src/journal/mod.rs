@@ -11,7 +11,6 @@ mod failed;
 mod group;
 mod recover;
 mod release;
-mod sync;
 #[cfg(test)]
 mod tests;
 
@@ -23,28 +22,22 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, never, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Quarantined, Rules, Status, UnmatchedReceipt};
 use crate::link;
 use crate::message::{Job, Mail, MessageId, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
-use group::{Beside, Group};
+use group::Group;
 pub use recover::{Opened, open, resume};
 use release::Releaser;
-use sync::Syncer;
 
 /// Batches that may wait for the thread; more make the sessions stop reading.
 const QUEUE: usize = 4_096;
 
 /// Events taken into one group at most: bounds the time until the first of them is answered.
 const GROUP_EVENTS: usize = 16_384;
-
-/// A group of so many events is synced beside the next one: for fewer it is not worth waking another thread. In steps most are, so that
-/// a simulation meets what can come between.
-const SYNCED_BESIDE: usize = 32;
-const SYNCED_BESIDE_IN_STEPS: usize = 3;
 
 /// Events handed over in one turn by those who can wait: bounds what others wait for them.
 const TURN_EVENTS: usize = 500;
@@ -218,8 +211,7 @@ impl Journal {
         let gate = Arc::new(Gate::new(link::now()));
         let journal = Journal { commands, room: Arc::default(), gate, came: None };
         let releaser = Some(Releaser::start(host.clone())?);
-        let beside = Beside { syncer: Syncer::start(spool.disk())?, synced_from: SYNCED_BESIDE, releaser };
-        let group = Group::new(spool, ledger, host, journal.gate.clone(), beside);
+        let group = Group::new(spool, ledger, host, journal.gate.clone(), releaser);
         let keeper = Keeper { group, inbox, room: journal.room.clone() };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run())?;
         Ok((journal, thread))
@@ -231,8 +223,7 @@ impl Journal {
         let came = Arc::<Notify>::default();
         let gate = Arc::new(Gate::new(link::now()));
         let journal = Journal { commands, room: Arc::default(), gate, came: Some(came.clone()) };
-        let beside = Beside { syncer: Syncer::in_steps(spool.disk()), synced_from: SYNCED_BESIDE_IN_STEPS, releaser: None };
-        let group = Group::new(spool, ledger, host, journal.gate.clone(), beside);
+        let group = Group::new(spool, ledger, host, journal.gate.clone(), None);
         let keeper = Keeper { group, inbox, room: journal.room.clone() };
         (journal, Steps { keeper, came })
     }
@@ -332,16 +323,11 @@ impl<D: Disk, H: Host> Steps<D, H> {
         self.came.notified().await;
     }
 
-    /// Takes what has come, and ends a group as the thread would: the fdatasync of a large one is left to the next turn, for which
-    /// something comes by itself then. False: that was the last turn.
+    /// Takes what has come, commits it and lets its consequences happen; never waits. False: that was the last turn.
     pub fn turn(&mut self) -> bool {
         let first = self.keeper.inbox.try_recv().ok();
         let goes_on = self.keeper.take_in(first);
-        self.keeper.group.wait_for_sync(false);
         self.keeper.close(goes_on);
-        if self.keeper.group.is_syncing() {
-            self.came.notify_one();
-        }
         goes_on
     }
 }
@@ -355,55 +341,36 @@ struct Keeper<D: Disk, H: Host> {
 
 impl<D: Disk, H: Host> Keeper<D, H> {
     fn run(mut self) {
-        while self.turn() {}
+        loop {
+            let goes_on = self.gather();
+            self.close(goes_on);
+            if !goes_on {
+                break;
+            }
+        }
         // Nobody may wait for a channel that is gone.
         let Keeper { inbox, room, .. } = self;
         drop(inbox);
         room.notify_waiters();
     }
 
-    /// Waits for something to come or to end, and does what can be done then; false when the thread is to end.
-    fn turn(&mut self) -> bool {
-        let first = match self.wait() {
-            Next::Came(command) => Some(command),
-            Next::Nothing => None,
-            Next::Synced(result) => {
-                self.group.synced(result, !self.inbox.is_empty());
-                self.inbox.try_recv().ok()
-            }
-            Next::Ended => Some(Command::Stop),
-        };
-        let goes_on = self.take_in(first);
-        self.close(goes_on);
-        goes_on
-    }
-
-    fn wait(&self) -> Next {
-        if !self.group.is_syncing() {
-            return match self.inbox.recv_timeout(IDLE) {
-                Ok(command) => Next::Came(command),
-                Err(RecvTimeoutError::Timeout) => Next::Nothing,
-                Err(RecvTimeoutError::Disconnected) => Next::Ended,
-            };
-        }
-        let full = never();
-        let inbox = if self.group.events() < GROUP_EVENTS { &self.inbox } else { &full };
-        select! {
-            recv(self.group.sync_done()) -> result => {
-                Next::Synced(result.unwrap_or_else(|_| Err(std::io::Error::other("the thread that syncs has ended"))))
-            }
-            recv(inbox) -> command => command.map_or(Next::Ended, Next::Came),
-        }
-    }
-
-    /// Ends the group that has been collected, unless the one before is still to become durable.
+    /// Ends the group that has been gathered.
     fn close(&mut self, goes_on: bool) {
-        if !goes_on {
-            self.group.finish();
-        } else if !self.group.is_syncing() {
+        if goes_on {
             self.group.commit(!self.inbox.is_empty());
+        } else {
+            self.group.finish();
         }
         self.room.notify_waiters();
+    }
+
+    /// Takes in what has come, waiting for the first; false when the thread is to end.
+    fn gather(&mut self) -> bool {
+        match self.inbox.recv_timeout(IDLE) {
+            Ok(command) => self.take_in(Some(command)),
+            Err(RecvTimeoutError::Timeout) => self.take_in(None),
+            Err(RecvTimeoutError::Disconnected) => false,
+        }
     }
 
     /// Takes in `next` and what has come behind it; false when the thread is to end.
@@ -419,19 +386,9 @@ impl<D: Disk, H: Host> Keeper<D, H> {
             }
             next = self.inbox.try_recv().ok();
         }
+        self.group.maintain();
         true
     }
-}
-
-/// What the thread has waited for.
-enum Next {
-    Came(Command),
-    /// The fdatasync under way has ended.
-    Synced(std::io::Result<()>),
-    /// It is time to look up.
-    Nothing,
-    /// Nobody has a handle any more.
-    Ended,
 }
 
 /// A record that is not in the spool although the ledger has written it: an append or its group has failed.

@@ -26,12 +26,6 @@ pub(super) struct Answer {
 }
 
 impl Consequences {
-    /// Adds those of the group that came after this one.
-    pub fn append(&mut self, later: &mut Consequences) {
-        self.effects.append(&mut later.effects);
-        self.answers.append(&mut later.answers);
-    }
-
     /// Lets them happen, the answers last: an answered message is already on its way. Nothing is left.
     pub fn happen(&mut self, host: &impl Host) {
         if !self.effects.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::group::{Beside, Group, SYSTEM_ERROR};
+use super::group::Group;
 use super::*;
 use crate::ledger::tests::{TestRules, job, names};
 use crate::ledger::{Ids, MailEnd, OperatorId, kind};
@@ -13,8 +13,6 @@ use crate::text::{Alphabet, Body};
 
 const SETTINGS: Settings = Settings { segment_size: 64 << 10, max_size: 64 << 20, disk_reserve: 0 };
 const OPERATOR: OperatorKey = OperatorKey(0);
-/// A group of so many events is synced beside the next one.
-const LARGE: usize = 10;
 
 /// Keeps what the journal lets happen, in words.
 struct TestHost {
@@ -115,8 +113,7 @@ impl World {
         let (spool, ledger) = opened_with(settings, &disk);
         let gate = Arc::new(Gate::new(Instant::now()));
         let (reply, acks) = mpsc::channel(16);
-        let beside = Beside { syncer: Syncer::in_steps(spool.disk()), synced_from: LARGE, releaser: None };
-        let group = Group::new(spool, ledger, host.clone(), gate.clone(), beside);
+        let group = Group::new(spool, ledger, host.clone(), gate.clone(), None);
         World { disk, host, gate, group, reply, acks }
     }
 
@@ -357,6 +354,7 @@ fn compaction_keeps_what_is_pending_through_failures_and_restarts() {
             world.disk.fail(Operation::Sync, round % 3, 1);
         }
         world.take(round, vec![inbound(&text), Event::MailDone { id: MessageId(mail), how: MailEnd::Delivered }]);
+        world.group.maintain();
         world.group.commit(false);
         world.disk.heal();
         while world.group.failure.is_some() {
@@ -372,61 +370,6 @@ fn compaction_keeps_what_is_pending_through_failures_and_restarts() {
     assert_eq!(world.after_power_cut(), (1, 0));
     let status = world.group.ledger.status(MessageId(1), &mut NoLog).unwrap();
     assert_eq!(status.parts[0].operator_id, "op1");
-}
-
-fn many(ids: std::ops::Range<u64>) -> Vec<Event> {
-    ids.map(accept).collect()
-}
-
-#[test]
-fn while_a_large_group_is_synced_the_next_one_is_collected_and_waits_for_its_turn() {
-    let mut world = World::new();
-    world.durable(1, many(1..1 + LARGE as u64));
-    assert!(world.group.is_syncing());
-    world.take(2, vec![accept(90)]);
-    assert_eq!((world.acks(), world.host.told()), (vec![], vec![]), "nothing is durable yet");
-    world.group.wait_for_sync(false);
-    assert_eq!((world.acks(), world.host.told().len()), (vec![(1, vec![])], LARGE));
-    assert_eq!(world.after_power_cut(), (LARGE, 0), "the second group was not even written");
-    world.group.commit(false);
-    assert_eq!((world.acks(), world.host.told()), (vec![(2, vec![])], vec!["queue 90".to_owned()]));
-    assert_eq!(world.after_power_cut(), (LARGE + 1, 0));
-}
-
-#[test]
-fn what_was_collected_beside_a_group_that_fails_fails_along_and_is_written_after_it() {
-    let mut world = World::new();
-    world.durable(1, vec![accept(1)]);
-    world.acks();
-    world.host.told();
-    world.disk.fail(Operation::Sync, 0, 1);
-    let mut first = many(2..2 + LARGE as u64);
-    first.push(sent(1));
-    world.durable(2, first);
-    world.take(3, vec![accept(80)]);
-    world.take(4, vec![inbound("hi")]);
-    world.group.wait_for_sync(false);
-    let refused = |count: usize| vec![SYSTEM_ERROR; count];
-    assert_eq!(world.acks(), [(3, refused(1))], "an answer that says nothing else leaves at once");
-    assert_eq!(world.host.told(), Vec::<String>::new());
-    world.retry();
-    let mut answers = refused(LARGE);
-    answers.push(0);
-    assert_eq!(world.acks(), [(2, answers), (4, vec![])]);
-    assert_eq!(world.host.told(), ["mail hi"]);
-    assert_eq!(world.after_power_cut(), (1, 1));
-    let status = world.group.ledger.status(MessageId(1), &mut NoLog).unwrap();
-    assert_eq!(status.parts[0].operator_id, "op1");
-}
-
-#[test]
-fn at_the_end_both_groups_become_durable() {
-    let mut world = World::new();
-    world.durable(1, many(1..1 + LARGE as u64));
-    world.take(2, many(50..50 + LARGE as u64));
-    world.group.finish();
-    assert_eq!(world.acks(), [(1, vec![]), (2, vec![])]);
-    assert_eq!(world.after_power_cut(), (2 * LARGE, 0));
 }
 
 /// The thread, and what it takes its batches for.

@@ -19,48 +19,26 @@ struct Tally {
 pub(super) struct SegmentAccount {
     pub number: u32,
     pub epoch: Epoch,
-    /// End of what is durable; zero while the segment exists only in groups that are not.
+    /// End of what is durable; zero while the segment exists only in the group being collected.
     pub durable_end: u32,
-    /// End of what was written, durable or not yet.
-    written_end: u32,
-    /// End of what was appended.
+    /// End of what was appended, durable or not.
     pub end: u32,
     /// A write or fdatasync failed in it: the file is not trusted again.
     pub abandoned: bool,
     durable: Tally,
-    /// What the group that is written and not yet durable changes.
-    written: Change,
-    /// What the group being collected changes.
-    group: Change,
-}
-
-/// What a group changes in a segment once it is durable.
-#[derive(Debug, Clone, Copy, Default)]
-struct Change {
-    added: Tally,
-    /// Durable records that are not current any more.
-    released: u64,
-    /// The same of the group before, which is not durable yet.
-    released_before: u64,
+    /// What the group being collected adds.
+    group: Tally,
 }
 
 impl SegmentAccount {
-    /// Records that are alive if every group becomes durable.
     fn live(&self) -> u64 {
-        let added = self.durable.live + self.written.added.live + self.group.added.live;
-        added.saturating_sub(self.written.released + self.group.released + self.group.released_before)
-    }
-
-    /// Is nothing in it alive, whatever becomes of the groups that are not durable?
-    fn is_free(&self) -> bool {
-        self.durable.live + self.written.added.live + self.group.added.live == 0
+        self.durable.live + self.group.live
     }
 
     /// Octets of live full records, taking those alive to be as large as the average.
     fn live_bytes(&self) -> u64 {
-        let tallies = [self.durable, self.written.added, self.group.added];
-        let written: u64 = tallies.iter().map(|tally| tally.written).sum();
-        tallies.iter().map(|tally| tally.written_bytes).sum::<u64>() * self.live() / written.max(1)
+        let written = self.durable.written + self.group.written;
+        (self.durable.written_bytes + self.group.written_bytes) * self.live() / written.max(1)
     }
 }
 
@@ -84,19 +62,16 @@ impl Accounts {
             number,
             epoch,
             durable_end: 0,
-            written_end: 0,
             end: RECORDS_AT,
             abandoned: false,
             durable: Tally::default(),
-            written: Change::default(),
-            group: Change::default(),
+            group: Tally::default(),
         });
     }
 
     pub(super) fn set_durable_end(&mut self, number: u32, end: u32) {
         if let Some(segment) = self.get_mut(number) {
             segment.durable_end = end;
-            segment.written_end = end;
             segment.end = end;
         }
     }
@@ -157,73 +132,53 @@ impl Accounts {
         if let Some(segment) = self.segments.back_mut() {
             segment.end += bytes;
             if class == Class::Full {
-                segment.group.added.live += 1;
-                segment.group.added.written += 1;
-                segment.group.added.written_bytes += u64::from(bytes);
+                segment.group.live += 1;
+                segment.group.written += 1;
+                segment.group.written_bytes += u64::from(bytes);
             }
         }
     }
 
-    /// Notes that a full record is no longer current, from the group being collected on. A location that is not part of the log any
-    /// more is ignored: the group it stood in has failed and was taken out of the counts as a whole.
+    /// Notes that a full record is no longer current. A location that is not part of the log any more is ignored: the group it
+    /// stood in has failed and was taken out of the counts as a whole.
     pub(super) fn release(&mut self, location: Location) {
-        let Some(segment) = self.get_mut(location.segment).filter(|segment| location.offset < segment.end) else { return };
-        let (released, live) = if location.offset < segment.durable_end {
-            (&mut segment.group.released, segment.durable.live - segment.written.released)
-        } else if location.offset < segment.written_end {
-            (&mut segment.group.released_before, segment.written.added.live)
-        } else {
-            debug_assert!(segment.group.added.live > 0, "released twice: {location:?}");
-            segment.group.added.live = segment.group.added.live.saturating_sub(1);
-            return;
-        };
-        debug_assert!(*released < live, "released twice: {location:?}");
-        *released += 1;
-    }
-
-    /// The group being collected is written; the next one begins.
-    pub(super) fn written(&mut self) {
-        for segment in &mut self.segments {
-            segment.written_end = segment.end;
-            segment.written = std::mem::take(&mut segment.group);
+        if let Some(segment) = self.get_mut(location.segment).filter(|segment| location.offset < segment.end) {
+            let tally = if location.offset < segment.durable_end { &mut segment.durable.live } else { &mut segment.group.live };
+            debug_assert!(*tally > 0, "released twice: {location:?}");
+            *tally = tally.saturating_sub(1);
         }
     }
 
-    /// Everything written is durable.
+    /// Everything appended is durable.
     pub(super) fn committed(&mut self) {
-        for segment in &mut self.segments {
-            segment.durable_end = segment.written_end;
-            let Change { added, released, .. } = std::mem::take(&mut segment.written);
-            segment.durable.live = (segment.durable.live + added.live).saturating_sub(released);
-            segment.durable.written += added.written;
-            segment.durable.written_bytes += added.written_bytes;
-            segment.group.released += std::mem::take(&mut segment.group.released_before);
+        for segment in self.segments.iter_mut().rev() {
+            if segment.durable_end == segment.end {
+                break;
+            }
+            segment.durable_end = segment.end;
+            let group = std::mem::take(&mut segment.group);
+            segment.durable.live += group.live;
+            segment.durable.written += group.written;
+            segment.durable.written_bytes += group.written_bytes;
         }
     }
 
-    /// Nothing of the groups that were not durable is in the log: their records leave the counts, the segments that held nothing else
-    /// leave the log. The segment they began in keeps its durable part and is abandoned when they had `touched` it. What they released
-    /// stays released: what replaces it is appended again before the next commit.
+    /// Nothing of the group is durable: its records leave the counts, the segments that held nothing else leave the log. The
+    /// segment it began in keeps its durable part and is abandoned when the group had `touched` it.
     pub(super) fn failed(&mut self, touched: bool) {
         while self.segments.back().is_some_and(|segment| segment.durable_end == 0) {
             self.segments.pop_back();
         }
         if let Some(segment) = self.segments.back_mut() {
             segment.end = segment.durable_end;
+            segment.group = Tally::default();
             segment.abandoned |= touched;
-        }
-        for segment in &mut self.segments {
-            // What was released among the records that failed is gone with them.
-            let released = segment.written.released + segment.group.released;
-            segment.written = Change::default();
-            segment.group = Change { released, ..Change::default() };
-            segment.written_end = segment.durable_end;
         }
     }
 
     /// Takes out the oldest segment when nothing in it is alive and it is not the one being written.
     pub(super) fn pop_free(&mut self) -> Option<SegmentAccount> {
-        if self.segments.len() > 1 && self.segments.front().is_some_and(SegmentAccount::is_free) {
+        if self.segments.len() > 1 && self.segments.front().is_some_and(|segment| segment.live() == 0) {
             return self.segments.pop_front();
         }
         None

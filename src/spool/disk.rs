@@ -5,13 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-/// A directory with files, as the spool uses it. Names are relative to that directory. Clones are handles on the same disk; the one that
-/// took the lock holds it until dropped.
-pub trait Disk: Clone {
-    /// Clones are handles on the same file.
-    type File: Clone;
+/// A directory with files, as the spool uses it. Names are relative to that directory.
+pub trait Disk {
+    type File;
 
     /// Takes the directory for this process until the disk is dropped; false when another owner holds it.
     fn lock(&mut self) -> io::Result<bool>;
@@ -68,14 +65,8 @@ impl RealDisk {
     }
 }
 
-impl Clone for RealDisk {
-    fn clone(&self) -> Self {
-        RealDisk { directory: self.directory.clone(), lock: None }
-    }
-}
-
 impl Disk for RealDisk {
-    type File = Arc<File>;
+    type File = File;
 
     fn lock(&mut self) -> io::Result<bool> {
         let file = RealDisk::options().create(true).truncate(false).open(self.directory.join(LOCK))?;
@@ -100,15 +91,15 @@ impl Disk for RealDisk {
         Ok(names)
     }
 
-    fn open(&self, name: &str) -> io::Result<Arc<File>> {
-        RealDisk::options().open(self.directory.join(name)).map(Arc::new)
+    fn open(&self, name: &str) -> io::Result<File> {
+        RealDisk::options().open(self.directory.join(name))
     }
 
-    fn create(&self, name: &str) -> io::Result<Arc<File>> {
-        RealDisk::options().create_new(true).open(self.directory.join(name)).map(Arc::new)
+    fn create(&self, name: &str) -> io::Result<File> {
+        RealDisk::options().create_new(true).open(self.directory.join(name))
     }
 
-    fn preallocate(&self, file: &Arc<File>, size: u64) -> io::Result<()> {
+    fn preallocate(&self, file: &File, size: u64) -> io::Result<()> {
         match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, size) {
             // Some file systems cannot reserve; the zeros written afterwards allocate the blocks there.
             Err(rustix::io::Errno::OPNOTSUPP) => file.set_len(size),
@@ -116,11 +107,11 @@ impl Disk for RealDisk {
         }
     }
 
-    fn size(&self, file: &Arc<File>) -> io::Result<u64> {
+    fn size(&self, file: &File) -> io::Result<u64> {
         Ok(file.metadata()?.len())
     }
 
-    fn pread(&self, file: &Arc<File>, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    fn pread(&self, file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let mut done = 0;
         while done < buffer.len() {
             match file.read_at(&mut buffer[done..], offset + done as u64) {
@@ -133,20 +124,20 @@ impl Disk for RealDisk {
         Ok(done)
     }
 
-    fn pwrite(&self, file: &Arc<File>, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    fn pwrite(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
         file.write_all_at(bytes, offset)
     }
 
-    fn fdatasync(&self, file: &Arc<File>) -> io::Result<()> {
+    fn fdatasync(&self, file: &File) -> io::Result<()> {
         file.sync_data()
     }
 
-    fn write_back(&self, file: &Arc<File>, offset: u64, size: u64) {
+    fn write_back(&self, file: &File, offset: u64, size: u64) {
         // "Not needed in memory any more" is how Linux is told to begin; whether it does is its own affair.
         let _ = rustix::fs::fadvise(file, offset, std::num::NonZero::new(size), rustix::fs::Advice::DontNeed);
     }
 
-    fn read_ahead(&self, file: &Arc<File>, offset: u64, size: u64) {
+    fn read_ahead(&self, file: &File, offset: u64, size: u64) {
         let _ = rustix::fs::fadvise(file, offset, std::num::NonZero::new(size), rustix::fs::Advice::WillNeed);
     }
 

@@ -3,9 +3,8 @@
 use std::io;
 
 use super::disk::Disk;
-use super::group::records_in;
 use super::header::RECORDS_AT;
-use super::log::Spool;
+use super::log::{Spool, records_in};
 use super::record::{self, Epoch, MAX_RECORD};
 use super::recovery::{Found, Scan};
 use super::{Class, Health, Location, Recovered, Room};

@@ -5,12 +5,12 @@ use std::io;
 
 use super::accounting::{Accounts, Limits};
 use super::disk::Disk;
-use super::group::{Chunk, FailedGroup, Group};
 use super::header::{RECORDS_AT, SegmentHeader};
 use super::record::{self, Epoch, HEADER_LEN, MAX_RECORD, RecordView};
 use super::recovery::{Found, Scan};
 use super::{
-    AppendError, Class, CommitError, Health, Location, MAX_PAYLOAD, QUARANTINE, ReadError, Record, Room, Settings, Stats,
+    AppendError, Class, CommitError, Health, Location, MAX_PAYLOAD, QUARANTINE, ReadError, Record, Recovered, Room, Settings,
+    Stats,
 };
 
 /// Names of segment files end so.
@@ -33,9 +33,7 @@ pub struct Spool<D: Disk> {
     /// Files to be removed when the next header is durable: until then the newest header may still lead to them.
     pub(super) retired: Vec<SegmentFile<D::File>>,
     pub(super) group: Group,
-    /// The group that was written and is not durable yet.
-    pub(super) written: Group,
-    /// The group, or the two, whose commit failed, until [`Spool::try_recover`] hands it back.
+    /// The group whose commit failed, until [`Spool::try_recover`] hands it back.
     pub(super) failed: Group,
     pub(super) health: Health,
     pub(super) next_segment: u32,
@@ -57,6 +55,66 @@ pub struct Spool<D: Disk> {
 pub(super) struct SegmentFile<F> {
     pub name: String,
     pub file: F,
+}
+
+/// Records appended and not yet committed.
+#[derive(Default)]
+pub(super) struct Group {
+    bytes: Vec<u8>,
+    chunks: Vec<Chunk>,
+    /// The segment that appends go to; none after open and after a failure.
+    writing: Option<u32>,
+}
+
+/// A part of the group that goes to one segment.
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    segment: u32,
+    epoch: Epoch,
+    offset: u32,
+    /// Where it begins in the group's bytes; it ends where the next one begins.
+    start: usize,
+}
+
+impl Chunk {
+    /// Is `location` in this chunk of `size` octets?
+    fn holds(&self, size: usize, location: Location) -> bool {
+        location.segment == self.segment && location.offset.checked_sub(self.offset).is_some_and(|at| (at as usize) < size)
+    }
+}
+
+impl Group {
+    /// The chunks with their bytes.
+    fn parts(&self) -> impl Iterator<Item = (Chunk, &[u8])> {
+        let ends = self.chunks.iter().skip(1).map(|next| next.start).chain([self.bytes.len()]);
+        self.chunks.iter().zip(ends).map(|(chunk, end)| (*chunk, &self.bytes[chunk.start..end]))
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.chunks.clear();
+    }
+}
+
+/// The records of a group that could not be made durable, for the caller to append again what must be kept.
+pub struct FailedGroup(Group);
+
+impl FailedGroup {
+    /// The records in the order they were appended. Their locations are void.
+    pub fn records(&self) -> impl Iterator<Item = Recovered<'_>> {
+        self.0.parts().flat_map(|(chunk, bytes)| records_in(bytes, chunk.segment, chunk.offset, chunk.epoch))
+    }
+}
+
+pub(super) fn records_in(bytes: &[u8], segment: u32, offset: u32, epoch: Epoch) -> impl Iterator<Item = Recovered<'_>> {
+    Scan::new(bytes, epoch).filter_map(move |found| match found {
+        Found::Record { at, record } => Some(recovered(record, Location { segment, offset: offset + at as u32 })),
+        Found::Damage(_) | Found::Tail(_) => None,
+    })
+}
+
+pub(super) fn recovered(record: RecordView<'_>, location: Location) -> Recovered<'_> {
+    Recovered { kind: record.kind, class: record.class, id: record.id, location, payload: record.payload }
 }
 
 /// Octets of a segment read ahead of those who read its records in order.
@@ -153,67 +211,19 @@ impl<D: Disk> Spool<D> {
     /// Nothing of the group may be acknowledged, and fdatasync is not tried again: the kernel may have dropped the pages. The
     /// segment is abandoned; go on with [`Spool::try_recover`].
     pub fn commit(&mut self) -> Result<u64, CommitError> {
-        match self.write()? {
-            Some(file) => {
-                let synced = self.sync(&file);
-                self.synced(synced)
-            }
-            None => Ok(0),
-        }
-    }
-
-    /// The first half of a commit: writes everything appended, and returns the file that an fdatasync makes it durable with; `None`
-    /// when there is nothing. Its result is for [`Spool::synced`]; until then the next group may be collected, but not written.
-    ///
-    /// # Errors
-    /// As of [`Spool::commit`].
-    pub fn write(&mut self) -> Result<Option<D::File>, CommitError> {
         if self.health == Health::Failed {
             return Err(CommitError { source: io::Error::other("the last commit failed") });
         }
-        debug_assert!(self.written.bytes.is_empty(), "the group before is not durable yet");
-        if self.group.bytes.is_empty() {
-            return Ok(None);
+        let bytes = self.group.bytes.len() as u64;
+        if bytes == 0 {
+            return Ok(0);
         }
-        match self.write_group() {
-            Ok(file) => {
-                self.accounts.written();
-                std::mem::swap(&mut self.group, &mut self.written);
-                self.group.writing = self.written.writing;
-                Ok(Some(file))
-            }
-            Err(source) => {
-                self.fail();
-                Err(CommitError { source })
-            }
-        }
-    }
-
-    /// What stands between the two halves, for those who do it here.
-    ///
-    /// # Errors
-    /// What the disk said; for [`Spool::synced`].
-    pub fn sync(&self, file: &D::File) -> io::Result<()> {
-        self.disk.fdatasync(file)
-    }
-
-    /// Another handle on the disk, for a thread that syncs.
-    pub fn disk(&self) -> D {
-        self.disk.clone()
-    }
-
-    /// The second half of a commit: takes the result of the fdatasync, and returns the size of what is durable now in octets.
-    ///
-    /// # Errors
-    /// As of [`Spool::commit`]. What was appended meanwhile has failed along.
-    pub fn synced(&mut self, result: io::Result<()>) -> Result<u64, CommitError> {
-        if let Err(source) = result {
+        if let Err(source) = self.write_group() {
             self.fail();
             return Err(CommitError { source });
         }
-        let bytes = self.written.bytes.len() as u64;
         self.accounts.committed();
-        self.written.clear();
+        self.group.clear();
         self.free_oldest();
         self.stats.last_commit_bytes = bytes;
         self.since_look += bytes;
@@ -221,14 +231,13 @@ impl<D: Disk> Spool<D> {
         Ok(bytes)
     }
 
-    /// Writes the group to its segments. All of it but what is in the last one is durable then.
-    fn write_group(&mut self) -> io::Result<D::File> {
+    fn write_group(&mut self) -> io::Result<()> {
         let mut written = None;
         for at in 0..self.group.chunks.len() {
             let chunk = self.group.chunks[at];
             if !self.files.contains_key(&chunk.segment) {
                 // The next header states the end of this segment: it has to be true by then.
-                written.map_or(Ok(()), |number| self.sync_segment(number))?;
+                written.map_or(Ok(()), |number| self.sync(number))?;
                 self.activate(chunk.segment, chunk.epoch)?;
             }
             let end = self.group.chunks.get(at + 1).map_or(self.group.bytes.len(), |next| next.start);
@@ -236,8 +245,7 @@ impl<D: Disk> Spool<D> {
             self.disk.pwrite(file, u64::from(chunk.offset), &self.group.bytes[chunk.start..end])?;
             written = Some(chunk.segment);
         }
-        let last = written.ok_or_else(|| io::Error::other("a group has no segment"))?;
-        self.file(last).cloned()
+        written.map_or(Ok(()), |number| self.sync(number))
     }
 
     pub(super) fn file(&self, number: u32) -> io::Result<&D::File> {
@@ -245,8 +253,8 @@ impl<D: Disk> Spool<D> {
         Ok(&segment.file)
     }
 
-    fn sync_segment(&self, number: u32) -> io::Result<()> {
-        self.sync(self.file(number)?)
+    fn sync(&self, number: u32) -> io::Result<()> {
+        self.disk.fdatasync(self.file(number)?)
     }
 
     /// Gives a segment its file, with a durable header.
@@ -263,7 +271,7 @@ impl<D: Disk> Spool<D> {
         // In the map from here on, so that a failure retires the file together with the segment.
         self.files.insert(number, file);
         self.disk.pwrite(self.file(number)?, 0, &header.encode())?;
-        self.sync_segment(number)?;
+        self.sync(number)?;
         for file in std::mem::take(&mut self.retired) {
             self.discard(file);
         }
@@ -272,8 +280,7 @@ impl<D: Disk> Spool<D> {
 
     /// Nothing of the group is durable: its segments leave the log, their files are not trusted again.
     fn fail(&mut self) {
-        let mut group = std::mem::take(&mut self.written);
-        group.append(&std::mem::take(&mut self.group));
+        let group = std::mem::take(&mut self.group);
         let first = group.chunks.first().and_then(|chunk| self.accounts.get(chunk.segment));
         let touched = first.is_some_and(|segment| segment.durable_end != 0);
         let files = self.withdraw(touched);
@@ -330,12 +337,12 @@ impl<D: Disk> Spool<D> {
         Ok(())
     }
 
-    /// Reads a record back, from the disk or from a group that is not durable yet.
+    /// Reads a record back, from the disk or from the group being collected.
     ///
     /// # Errors
     /// See [`ReadError`].
     pub fn read(&mut self, location: Location) -> Result<Record, ReadError> {
-        if let Some((chunk, bytes)) = self.in_memory(location) {
+        if let Some((chunk, bytes)) = self.group.parts().find(|(chunk, bytes)| chunk.holds(bytes.len(), location)) {
             let at = (location.offset - chunk.offset) as usize;
             return record::decode(&bytes[at..], chunk.epoch).map(to_owned).ok_or(ReadError::NoSuchLocation);
         }
@@ -369,12 +376,6 @@ impl<D: Disk> Spool<D> {
         }
         self.quarantine_from(location, epoch, end)?;
         Err(ReadError::Damaged)
-    }
-
-    /// The part of a group that is not durable yet in which `location` lies.
-    fn in_memory(&self, location: Location) -> Option<(Chunk, &[u8])> {
-        let mut parts = self.group.parts().chain(self.written.parts());
-        parts.find(|(chunk, bytes)| chunk.holds(bytes.len(), location))
     }
 
     /// Copies what stands at `location` to the quarantine, as far as the next valid record.

@@ -6,7 +6,6 @@
 //! open        every record is shown to the caller; mark_live() for each one that is current, then all_marked()
 //! append_*    into the group buffer, no I/O
 //! commit      a few large writes, one fdatasync; only now may responses leave
-//! write, sync, synced   the same in three steps: beside the second one, in another thread, the next group may be appended
 //! release     for each full record that an appended one has replaced
 //! maintain    a bounded slice of housekeeping, after the responses have left
 //! survivors   while needs_compaction(): what still lives in the oldest segment is appended again
@@ -56,7 +55,6 @@
 //! - The newest header names the segment before it and where that one ends, and so on down to the floor. That chain is the log.
 //!   A group that failed is cut off by the first header written afterwards: it can come back only if the power goes before that
 //!   header is durable, and then it stands before everything appended later.
-//! - A group is written only when the one before it is durable, also where it is collected before that.
 //! - A segment leaves the log only after a commit that followed its last release, and its file is written only together with a
 //!   header whose floor says so. What replaced its records is thus durable before they go.
 //! - After open, writing begins in a fresh segment, so that what a crash left behind the end of the old one never continues it.
@@ -66,7 +64,6 @@
 
 mod accounting;
 mod disk;
-mod group;
 mod header;
 mod housekeeping;
 mod log;
@@ -82,9 +79,8 @@ use std::fmt;
 use std::io;
 
 pub use disk::{Disk, RealDisk};
-pub use group::FailedGroup;
 pub use housekeeping::Survivors;
-pub use log::Spool;
+pub use log::{FailedGroup, Spool};
 
 /// The largest payload of a record, in octets.
 pub const MAX_PAYLOAD: usize = 1 << 20;

@@ -5,9 +5,8 @@ use std::io;
 
 use super::accounting::Accounts;
 use super::disk::Disk;
-use super::group::{Group, records_in, recovered};
 use super::header::{FORMAT_VERSION, HeaderState, RECORDS_AT, SegmentHeader};
-use super::log::{SUFFIX, SegmentFile, Spool, Window};
+use super::log::{Group, SUFFIX, SegmentFile, Spool, Window, records_in, recovered};
 use super::record::{self, Epoch, HEADER_LEN};
 use super::recovery::{self, Extent, Found, Scan};
 use super::{Health, Location, OpenError, QUARANTINE, Recovered, Recovery, Room, Settings, Stats};
@@ -96,7 +95,6 @@ impl<D: Disk> Spool<D> {
             spare: None,
             retired: Vec::new(),
             group: Group::default(),
-            written: Group::default(),
             failed: Group::default(),
             health: Health::Ok,
             next_segment: 1,

@@ -123,7 +123,6 @@ impl Drive {
 }
 
 /// The disk as the spool has it.
-#[derive(Clone)]
 pub struct WeatheredDisk {
     inner: SimDisk,
     drive: Arc<Drive>,

@@ -39,27 +39,6 @@ fn whatever_was_committed_is_recovered_from_every_image_a_power_cut_can_leave() 
 }
 
 #[test]
-fn with_one_group_being_synced_and_the_next_collected_whatever_was_committed_survives_every_power_cut() {
-    let overlapping = |disk: &SimDisk| {
-        let mut journal = Journal::try_open(disk, SETTINGS).ok()?;
-        journal.overlapping = true;
-        small_workload(&mut journal);
-        Some(journal)
-    };
-    let whole = SimDisk::new();
-    overlapping(&whole);
-    for cut in 0..whole.operations() {
-        let disk = SimDisk::new();
-        disk.cut_power_at(cut);
-        let Some(journal) = overlapping(&disk) else { continue };
-        for landed in [Landed::No, Landed::Yes] {
-            journal.check(&disk.crash(true, &mut |_| landed));
-        }
-        journal.check(&disk.crash(false, &mut |at| if at % 3 == 0 { Landed::Yes } else { Landed::Torn(at % 512) }));
-    }
-}
-
-#[test]
 fn of_a_group_that_was_not_synced_only_a_beginning_comes_back() {
     let disk = SimDisk::new();
     let (mut spool, _) = Spool::open(disk.clone(), SETTINGS, &mut |_| {}).unwrap();
@@ -160,8 +139,7 @@ fn run(disk: &SimDisk, journal: &mut Journal, steps: &[Step]) {
             }
             Step::Reopen => {
                 disk.heal();
-                if journal.spool.health() == Health::Ok && journal.turn() && journal.sync() {
-                    let overlapping = journal.overlapping;
+                if journal.spool.health() == Health::Ok && journal.turn() {
                     // The old owner goes first, because it holds the lock.
                     let committed = std::mem::take(&mut journal.committed);
                     let (idle, _) = Spool::open(SimDisk::new(), SETTINGS, &mut |_| {}).unwrap();
@@ -170,7 +148,6 @@ fn run(disk: &SimDisk, journal: &mut Journal, steps: &[Step]) {
                         Ok(again) => {
                             assert_eq!(again.committed, committed);
                             *journal = again;
-                            journal.overlapping = overlapping;
                         }
                         Err(_) => {
                             journal.committed = committed;
@@ -192,12 +169,10 @@ proptest! {
         cut in 0..1500u64,
         landing in prop::collection::vec(0..8usize, 64),
         names in any::<bool>(),
-        overlapping in any::<bool>(),
     ) {
         let disk = SimDisk::new();
         disk.cut_power_at(cut);
         if let Ok(mut journal) = Journal::try_open(&disk, SETTINGS) {
-            journal.overlapping = overlapping;
             run(&disk, &mut journal, &steps);
             let image = disk.crash(names, &mut |at| match landing[at % landing.len()] {
                 0..=3 => Landed::Yes,

@@ -29,17 +29,6 @@ pub struct Journal {
     /// What the group being collected changes: it may or may not survive a crash.
     pub pending: Vec<(u64, Option<u32>)>,
     slice: Survivors,
-    /// A turn leaves its fdatasync to the next one, so that the groups overlap.
-    pub overlapping: bool,
-    written: Option<Written>,
-}
-
-/// A group that was written and not synced.
-struct Written {
-    file: usize,
-    /// What a crash must not lose once it is.
-    values: Values,
-    pending: Vec<(u64, Option<u32>)>,
 }
 
 /// A payload from which the value can be told, of a length that depends on it.
@@ -73,8 +62,7 @@ impl Journal {
         live.values().for_each(|(_, location)| spool.mark_live(*location));
         spool.all_marked();
         let committed = live.iter().map(|(id, (value, _))| (*id, *value)).collect();
-        let (pending, slice) = (Vec::new(), Survivors::default());
-        Ok(Journal { spool, recovery, live, committed, pending, slice, overlapping: false, written: None })
+        Ok(Journal { spool, recovery, live, committed, pending: Vec::new(), slice: Survivors::default() })
     }
 
     /// Gives `id` a value.
@@ -97,44 +85,15 @@ impl Journal {
         let done = self.spool.commit().is_ok();
         if done {
             self.pending.clear();
-            self.committed = self.values();
-        }
-        done
-    }
-
-    fn values(&self) -> Values {
-        self.live.iter().map(|(id, (value, _))| (*id, *value)).collect()
-    }
-
-    fn write(&mut self) -> bool {
-        let Ok(file) = self.spool.write() else { return false };
-        if let Some(file) = file {
-            self.written = Some(Written { file, values: self.values(), pending: std::mem::take(&mut self.pending) });
-        }
-        true
-    }
-
-    /// Syncs what was written at the last turn.
-    pub fn sync(&mut self) -> bool {
-        let Some(mut written) = self.written.take() else { return true };
-        let synced = self.spool.sync(&written.file);
-        let done = self.spool.synced(synced).is_ok();
-        if done {
-            self.committed = written.values;
-        } else {
-            written.pending.append(&mut self.pending);
-            self.pending = written.pending;
+            self.committed = self.live.iter().map(|(id, (value, _))| (*id, *value)).collect();
         }
         done
     }
 
     /// One commit with the housekeeping that belongs to it.
     pub fn turn(&mut self) -> bool {
-        if self.overlapping && !self.sync() {
-            return false;
-        }
         self.carry();
-        let done = if self.overlapping { self.write() } else { self.commit() };
+        let done = self.commit();
         let _ = self.spool.maintain();
         done
     }
@@ -178,8 +137,7 @@ impl Journal {
         let after = Journal::open(image);
         assert_eq!(after.recovery.missing_segments, 0);
         let mut allowed: BTreeMap<u64, Vec<Option<u32>>> = BTreeMap::new();
-        let written = self.written.iter().flat_map(|written| &written.pending);
-        written.chain(&self.pending).for_each(|(id, value)| allowed.entry(*id).or_default().push(*value));
+        self.pending.iter().for_each(|(id, value)| allowed.entry(*id).or_default().push(*value));
         let ids = self.committed.keys().chain(after.committed.keys()).chain(allowed.keys());
         for id in ids {
             let (found, wanted) = (after.committed.get(id).copied(), self.committed.get(id).copied());
