@@ -56,7 +56,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         self.set_failed(true);
         self.host.disk_failed();
         let refused = self.refuse();
-        self.due.effects.retain(|effect| !matches!(effect, Effect::Queue(waiting) if refused.contains(&waiting.id)));
+        self.effects.retain(|effect| !matches!(effect, Effect::Queue(waiting) if refused.contains(&waiting.id)));
         self.failure = Some(Failure { tried: Some(link::now()), held: VecDeque::new(), questions: Vec::new(), refused });
     }
 
@@ -65,17 +65,17 @@ impl<D: Disk, H: Host> Group<D, H> {
         let mut refused = BTreeSet::new();
         for accepted in self.accepted.drain(..) {
             refused.insert(accepted.id);
-            if let Some(answer) = self.due.answers.get_mut(accepted.answer) {
+            if let Some(answer) = self.answers.get_mut(accepted.answer) {
                 answer.ack.statuses.resize(answer.events, 0);
                 answer.ack.statuses[accepted.at] = SYSTEM_ERROR;
             }
         }
-        for answer in std::mem::take(&mut self.due.answers) {
+        for answer in std::mem::take(&mut self.answers) {
             let statuses = &answer.ack.statuses;
             if !statuses.is_empty() && statuses.iter().all(|status| *status == SYSTEM_ERROR) {
                 let _ = answer.reply.try_send(answer.ack);
             } else {
-                self.due.answers.push(answer);
+                self.answers.push(answer);
             }
         }
         self.unwritten.retain(|record| !refused.contains(&MessageId(record.id)));
@@ -105,7 +105,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         }
         tracing::info!("the spool can be written again");
         self.set_failed(false);
-        self.release(false);
+        self.release();
         let Some(failure) = self.failure.take() else { return };
         for question in failure.questions {
             self.answer(question);

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::sync::mpsc;
+
 use super::failed::Failure;
-use super::release::{Answer, Consequences, Releaser};
 use super::{Ack, Batch, Commit, Gate, Host, Lookup, Question, SpoolLog, Unwritten};
-use crate::ledger::{Event, Ledger, MessageStatus, Quarantined, Status, Turn, UnmatchedReceipt};
+use crate::ledger::{Effect, Event, Ledger, MessageStatus, Quarantined, Status, Turn, UnmatchedReceipt};
 use crate::link;
 use crate::message::{Job, Mail, MessageId};
 use crate::spool::{Disk, Room, Spool, Survivors};
@@ -24,9 +25,9 @@ pub(super) struct Group<D: Disk, H: Host> {
     pub(super) ledger: Ledger,
     pub(super) host: Arc<H>,
     gate: Arc<Gate>,
-    pub(super) due: Consequences,
-    /// None where there are no threads.
-    releaser: Option<Releaser>,
+    /// What must follow once the group is durable.
+    pub(super) effects: Vec<Effect>,
+    pub(super) answers: Vec<Answer>,
     /// Submissions of this group: they are refused if the group fails.
     pub(super) accepted: Vec<Accepted>,
     /// Records that should be in this group but could not be appended: it must not be committed without them.
@@ -34,6 +35,14 @@ pub(super) struct Group<D: Disk, H: Host> {
     pub(super) failure: Option<Failure>,
     events: usize,
     survivors: Survivors,
+}
+
+/// What a batch's sender will be told.
+pub(super) struct Answer {
+    pub reply: mpsc::Sender<Ack>,
+    pub ack: Ack,
+    /// Events in the batch.
+    pub events: usize,
 }
 
 /// A submission, and its place in the answer to its batch.
@@ -44,7 +53,7 @@ pub(super) struct Accepted {
 }
 
 impl<D: Disk, H: Host> Group<D, H> {
-    pub fn new(spool: Spool<D>, ledger: Ledger, host: Arc<H>, gate: Arc<Gate>, releaser: Option<Releaser>) -> Self {
+    pub fn new(spool: Spool<D>, ledger: Ledger, host: Arc<H>, gate: Arc<Gate>) -> Self {
         gate.keeps(ledger.live());
         host.opened(spool.stats());
         let group = Group {
@@ -52,8 +61,8 @@ impl<D: Disk, H: Host> Group<D, H> {
             ledger,
             host,
             gate,
-            due: Consequences::default(),
-            releaser,
+            effects: Vec::new(),
+            answers: Vec::new(),
             accepted: Vec::new(),
             unwritten: VecDeque::new(),
             failure: None,
@@ -78,11 +87,11 @@ impl<D: Disk, H: Host> Group<D, H> {
         }
         let rules = self.host.rules();
         let now = self.host.now();
-        let answer = self.due.answers.len();
+        let answer = self.answers.len();
         let count = batch.events.len();
         let mut statuses = Vec::new();
         let mut log = SpoolLog::new(&mut self.spool, &mut self.unwritten);
-        let mut turn = Turn { now, log: &mut log, rules: &*rules, effects: &mut self.due.effects };
+        let mut turn = Turn { now, log: &mut log, rules: &*rules, effects: &mut self.effects };
         for (at, event) in batch.events.drain(..).enumerate() {
             if let (Event::Accept(job), Some(_)) = (&event, &batch.reply) {
                 self.accepted.push(Accepted { id: job.id, answer, at });
@@ -95,7 +104,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         }
         self.events += count;
         if let Some((reply, ticket)) = batch.reply {
-            self.due.answers.push(Answer { reply, ack: Ack { ticket, statuses, list: batch.events }, events: count });
+            self.answers.push(Answer { reply, ack: Ack { ticket, statuses, list: batch.events }, events: count });
         }
     }
 
@@ -106,7 +115,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         }
         let rules = self.host.rules();
         let mut log = SpoolLog::new(&mut self.spool, &mut self.unwritten);
-        let mut turn = Turn { now: self.host.now(), log: &mut log, rules: &*rules, effects: &mut self.due.effects };
+        let mut turn = Turn { now: self.host.now(), log: &mut log, rules: &*rules, effects: &mut self.effects };
         self.ledger.tick(&mut turn);
         for _ in 0..SLICES_PER_COMMIT {
             if !self.spool.needs_compaction() {
@@ -128,23 +137,22 @@ impl<D: Disk, H: Host> Group<D, H> {
             self.ledger.carry(MessageId(record.id), record.location, record.kind, record.payload, &mut log);
         }
         if let Some(segment) = slice.unreadable() {
-            let mut turn = Turn { now: self.host.now(), log: &mut log, rules: &*rules, effects: &mut self.due.effects };
+            let mut turn = Turn { now: self.host.now(), log: &mut log, rules: &*rules, effects: &mut self.effects };
             let lost = self.ledger.give_up(segment, &mut turn);
             tracing::error!(segment, lost, "records of a damaged spool segment are quarantined");
         }
         self.survivors = slice;
     }
 
-    /// Makes the group durable and lets its consequences happen; or keeps it for when the disk is well again. `somebody_waits`: there
-    /// is more to take in already.
-    pub fn commit(&mut self, somebody_waits: bool) {
+    /// Makes the group durable and lets its consequences happen; or keeps it for when the disk is well again.
+    pub fn commit(&mut self) {
         if self.failure.is_some() {
             self.recover();
             return;
         }
         match self.commit_spool() {
             Ok(()) => {
-                self.release(somebody_waits);
+                self.release();
                 self.housekeeping();
             }
             Err(error) => self.fail(&error),
@@ -153,11 +161,11 @@ impl<D: Disk, H: Host> Group<D, H> {
 
     /// The last commit. A disk that fails is tried once more at once: there is no later.
     pub fn finish(&mut self) {
-        self.commit(false);
+        self.commit();
         if let Some(failure) = &mut self.failure {
             failure.try_now();
-            self.commit(false); // what failed
-            self.commit(false); // what was held back
+            self.commit(); // what failed
+            self.commit(); // what was held back
         }
         if self.failure.is_some() {
             tracing::error!("the spool could not be written before the end: outcomes and receipts not answered will come again");
@@ -182,13 +190,17 @@ impl<D: Disk, H: Host> Group<D, H> {
         Ok(())
     }
 
-    /// The group is durable: lets its consequences happen.
-    pub(super) fn release(&mut self, somebody_waits: bool) {
+    /// The group is durable: consequences first, so that an answered message is already on its way.
+    pub(super) fn release(&mut self) {
         self.accepted.clear();
         self.events = 0;
-        match &mut self.releaser {
-            Some(releaser) => releaser.release(&mut self.due, somebody_waits, &*self.host),
-            None => self.due.happen(&*self.host),
+        if !self.effects.is_empty() {
+            self.host.deliver(&mut self.effects);
+            self.effects.clear();
+        }
+        for answer in self.answers.drain(..) {
+            // The session may have gone; its client will not hear, and will send again.
+            let _ = answer.reply.try_send(answer.ack);
         }
     }
 

@@ -10,7 +10,6 @@
 mod failed;
 mod group;
 mod recover;
-mod release;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +30,6 @@ use crate::message::{Job, Mail, MessageId, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
 use group::Group;
 pub use recover::{Opened, open, resume};
-use release::Releaser;
 
 /// Batches that may wait for the thread; more make the sessions stop reading.
 const QUEUE: usize = 4_096;
@@ -210,8 +208,7 @@ impl Journal {
         let (commands, inbox) = crossbeam_channel::bounded(QUEUE);
         let gate = Arc::new(Gate::new(link::now()));
         let journal = Journal { commands, room: Arc::default(), gate, came: None };
-        let releaser = Some(Releaser::start(host.clone())?);
-        let group = Group::new(spool, ledger, host, journal.gate.clone(), releaser);
+        let group = Group::new(spool, ledger, host, journal.gate.clone());
         let keeper = Keeper { group, inbox, room: journal.room.clone() };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run())?;
         Ok((journal, thread))
@@ -223,7 +220,7 @@ impl Journal {
         let came = Arc::<Notify>::default();
         let gate = Arc::new(Gate::new(link::now()));
         let journal = Journal { commands, room: Arc::default(), gate, came: Some(came.clone()) };
-        let group = Group::new(spool, ledger, host, journal.gate.clone(), None);
+        let group = Group::new(spool, ledger, host, journal.gate.clone());
         let keeper = Keeper { group, inbox, room: journal.room.clone() };
         (journal, Steps { keeper, came })
     }
@@ -357,7 +354,7 @@ impl<D: Disk, H: Host> Keeper<D, H> {
     /// Ends the group that has been gathered.
     fn close(&mut self, goes_on: bool) {
         if goes_on {
-            self.group.commit(!self.inbox.is_empty());
+            self.group.commit();
         } else {
             self.group.finish();
         }

@@ -113,7 +113,7 @@ impl World {
         let (spool, ledger) = opened_with(settings, &disk);
         let gate = Arc::new(Gate::new(Instant::now()));
         let (reply, acks) = mpsc::channel(16);
-        let group = Group::new(spool, ledger, host.clone(), gate.clone(), None);
+        let group = Group::new(spool, ledger, host.clone(), gate.clone());
         World { disk, host, gate, group, reply, acks }
     }
 
@@ -138,7 +138,7 @@ impl World {
     /// Takes a batch in and commits it.
     fn durable(&mut self, ticket: u64, events: Vec<Event>) {
         self.take(ticket, events);
-        self.group.commit(false);
+        self.group.commit();
     }
 
     fn acks(&mut self) -> Vec<(u64, Vec<Status>)> {
@@ -150,7 +150,7 @@ impl World {
         if let Some(failure) = &mut self.group.failure {
             failure.try_now();
         }
-        self.group.commit(false);
+        self.group.commit();
     }
 
     /// The messages and mailbox items that a start after a power cut finds.
@@ -192,7 +192,7 @@ fn nothing_is_answered_and_nothing_follows_before_the_commit() {
     world.take(7, vec![accept(1), accept(2)]);
     world.take(8, vec![inbound("hi"), inbound("X")]);
     assert_eq!((world.acks(), world.host.told()), (vec![], vec![]));
-    world.group.commit(false);
+    world.group.commit();
     assert_eq!(world.host.told(), ["queue 1", "queue 2", "mail hi"]);
     assert_eq!(world.acks(), [(7, vec![]), (8, vec![0, 0x66])]);
     assert_eq!((world.after_power_cut(), *world.host.commits.lock().unwrap()), ((2, 1), 1));
@@ -208,7 +208,7 @@ fn a_failed_commit_refuses_submissions_and_keeps_the_rest_until_the_disk_is_well
     world.take(2, vec![accept(2), accept(3)]);
     world.take(3, vec![sent(1), inbound("hi")]);
     assert!(world.accepts());
-    world.group.commit(false);
+    world.group.commit();
     assert_eq!(world.acks(), [(2, vec![0x08, 0x08])], "only what is refused is answered");
     assert!(world.gate.has_failed() && !world.accepts());
     assert_eq!(world.host.told(), Vec::<String>::new());
@@ -221,7 +221,7 @@ fn a_failed_commit_refuses_submissions_and_keeps_the_rest_until_the_disk_is_well
     world.retry();
     assert!(world.accepts());
     assert_eq!((world.acks(), world.host.told()), (vec![(3, vec![])], vec!["mail hi".to_owned()]));
-    world.group.commit(false);
+    world.group.commit();
     assert_eq!((world.acks(), world.host.told()), (vec![(5, vec![])], vec!["mail later".to_owned()]));
     assert_eq!(world.after_power_cut(), (1, 2), "what was refused does not come back");
     assert_eq!(world.group.ledger.pending_messages(), 1);
@@ -242,7 +242,7 @@ fn a_disk_that_fails_again_while_the_group_is_written_again_loses_nothing() {
             for _ in 0..3 {
                 world.retry();
             }
-            world.group.commit(false);
+            world.group.commit();
             assert_eq!(world.acks(), [(3, vec![0x08]), (2, vec![])], "{operation:?} {skip}");
             assert_eq!(world.after_power_cut(), (2, 1));
             assert!(world.group.ledger.status(MessageId(1), &mut NoLog).is_some_and(|s| s.parts[0].operator_id == "op1"));
@@ -294,7 +294,7 @@ fn what_was_finished_in_the_failed_group_leaves_nothing_alive_in_the_spool() {
     world.durable(2, vec![Event::MailDone { id: mail, how: MailEnd::Delivered }, inbound("ho")]);
     world.take(3, vec![Event::MailDone { id: MessageId(1_001), how: MailEnd::Delivered }]);
     world.retry();
-    world.group.commit(false);
+    world.group.commit();
     assert_eq!(world.group.spool.stats().live_records, 1);
     assert_eq!(world.after_power_cut(), (1, 0));
     // The same within one group.
@@ -312,7 +312,7 @@ fn a_record_that_cannot_be_appended_fails_the_group_and_is_not_forgotten() {
     world.take(1, vec![accept(1)]);
     world.take(2, vec![inbound("hi")]);
     world.group.unwritten.push_back(unwritten(77));
-    world.group.commit(false);
+    world.group.commit();
     assert_eq!(world.acks(), [(1, vec![0x08])]);
     world.retry();
     assert_eq!(world.acks(), [(2, vec![])]);
@@ -355,7 +355,7 @@ fn compaction_keeps_what_is_pending_through_failures_and_restarts() {
         }
         world.take(round, vec![inbound(&text), Event::MailDone { id: MessageId(mail), how: MailEnd::Delivered }]);
         world.group.maintain();
-        world.group.commit(false);
+        world.group.commit();
         world.disk.heal();
         while world.group.failure.is_some() {
             world.retry();
@@ -363,7 +363,7 @@ fn compaction_keeps_what_is_pending_through_failures_and_restarts() {
         world.acks();
         world.host.told();
     }
-    world.group.commit(false);
+    world.group.commit();
     let stats = world.group.spool.stats();
     assert!(stats.segments_used < 10, "{stats:?}");
     assert_eq!((stats.live_records, world.group.ledger.live()), (1, 1));
@@ -463,7 +463,7 @@ fn the_gate_tells_how_much_is_kept() {
     let mut world = World::new();
     world.take(1, vec![accept(1), accept(2), accept(3)]);
     assert_eq!(world.gate.live(), 0, "nothing is kept before the disk has it");
-    world.group.commit(false);
+    world.group.commit();
     assert_eq!(world.gate.live(), 3);
 }
 
