@@ -86,6 +86,8 @@ pub(super) struct Traffic<'a> {
     next_ticket: u64,
     /// Requests answered whose outcome is not durable yet.
     unrecorded: usize,
+    /// The operator's requests that are not durable yet, and so not answered.
+    to_answer: usize,
     acks: mpsc::Receiver<Ack>,
     reply: mpsc::Sender<Ack>,
     /// Requests that were not answered in time, for late answers.
@@ -118,6 +120,7 @@ impl<'a> Traffic<'a> {
             open_batches: VecDeque::new(),
             next_ticket: 0,
             unrecorded: 0,
+            to_answer: 0,
             acks,
             reply,
             overdue: VecDeque::new(),
@@ -160,11 +163,12 @@ impl<'a> Traffic<'a> {
         // New work wakes a bind that can send; a limit that ends and a delayed message whose time comes have to be waited for.
         let wake_at = self.limited_until.or_else(|| self.next_delayed().filter(|_| can_send));
         let stopping = *stop.borrow();
+        let acks_wanted = stopping || self.wants_acks();
         // All branches are looked after at every turn, whichever woke us: their order does not matter.
         tokio::select! {
             biased;
             () = self.link.progress(), if self.closed.is_none() => {}
-            ack = self.acks.recv() => if let Some(ack) = ack { self.acknowledged(ack); },
+            ack = self.acks.recv(), if acks_wanted => if let Some(ack) = ack { self.acknowledged(ack); },
             () = self.context.state.work_waiting(), if can_send => {}
             () = sleep_until(wake_at.unwrap_or_else(link::now).into()), if wake_at.is_some() => {}
             () = sleep(Duration::from_millis(5)), if !self.events.is_empty() && self.open_batches.is_empty() => {}
@@ -420,7 +424,10 @@ impl<'a> Traffic<'a> {
                 let strictness = self.link.session.strictness();
                 let (key, config) = (self.context.state.key, &self.context.settings.config);
                 match deliver::read(frame, key, config, strictness, time) {
-                    Ok(event) => self.record(event, Waiting::Deliver(ticket)),
+                    Ok(event) => {
+                        self.to_answer += 1;
+                        self.record(event, Waiting::Deliver(ticket));
+                    }
                     Err(status) => {
                         self.context.gateway.operator_faults.faults.increment(crate::smpp::status::name(status), 1);
                         self.link.session.respond(now, ticket, status);
