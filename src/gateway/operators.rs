@@ -86,7 +86,7 @@ impl OperatorState {
             }
         }
         drop(queue);
-        self.wake();
+        self.ready.notify_one();
     }
 
     /// Takes messages of up to `parts` parts to be sent now.
@@ -95,7 +95,7 @@ impl OperatorState {
         let pulled = queue.pull(now, parts, cost);
         if !queue.is_empty() && !pulled.items.is_empty() {
             // More than this bind can take: another one may have room.
-            self.wake();
+            self.ready.notify_one();
         }
         pulled
     }
@@ -135,10 +135,9 @@ impl OperatorState {
         self.probing.load(Ordering::Relaxed)
     }
 
-    /// Wakes a bind that may send: the one that has been busy last. While its window has room, new messages meet there what comes back
-    /// for those before, in one wake-up; by turns each bind would wake for a few messages.
+    /// Wakes a bind that may send.
     pub fn wake(&self) {
-        self.ready.notify_last();
+        self.ready.notify_one();
     }
 }
 
