@@ -23,8 +23,12 @@ pub fn message_id_octets(node: &str, id: MessageId, short: bool) -> IdText {
         text.extend_from_slice(node.as_bytes());
         id.0
     };
-    let digits = (u64::BITS - id.leading_zeros()).div_ceil(4).max(DIGITS);
-    text.extend((0..digits).rev().map(|digit| b"0123456789abcdef"[(id >> (4 * digit) & 0xF) as usize]));
+    let count = (u64::BITS - id.leading_zeros()).div_ceil(4).max(DIGITS) as usize;
+    let mut digits = [0; u64::BITS as usize / 4];
+    for (place, digit) in digits.iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(id >> (4 * place) & 0xF) as usize];
+    }
+    text.extend_from_slice(&digits[digits.len() - count..]);
     text
 }
 
