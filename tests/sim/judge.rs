@@ -332,7 +332,13 @@ fn receipt_complaint(book: &Book, attempt: &Attempt, seen: &Seen, receipts: &[&R
 
 /// Did something come again although the first one was answered, nothing broke, and nobody crashed?
 fn repeated(book: &Book, arrivals: &[Arrival]) -> bool {
-    arrivals.windows(2).any(|two| !may_repeat(book, &two[0], two[1].at))
+    arrivals.windows(2).any(|two| !may_repeat(book, &two[0], two[1].at) && !slept_over(book, &two[1]))
+}
+
+/// May it have been sent long ago, to a session that did not listen then? What was sent after it may have been answered meanwhile.
+fn slept_over(book: &Book, arrival: &Arrival) -> bool {
+    let (session, at) = (Some(arrival.session), arrival.at);
+    book.lulls.iter().any(|(of, from, to)| *of == session && *from <= at && at <= *to + Duration::from_secs(1))
 }
 
 /// Is there a reason for which what has arrived may do so again until then?
