@@ -73,8 +73,9 @@ impl Reader {
     }
 }
 
-/// Writes a string of at most 255 octets; longer ones cannot occur, because the wire's own limits are lower.
+/// Writes a string of at most 255 octets: each has a lower limit of its own where it is read, be it from the wire or the configuration.
 pub(super) fn put_short(out: &mut Vec<u8>, octets: &[u8]) {
+    debug_assert!(octets.len() <= u8::MAX.into(), "{} octets", octets.len());
     let length = u8::try_from(octets.len()).unwrap_or(u8::MAX);
     out.put_u8(length);
     out.put_slice(&octets[..length.into()]);

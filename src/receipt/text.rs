@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use time::{Date, Month, Time};
 
 use super::State;
+use crate::smpp::MESSAGE_ID_LIMIT;
 
 /// A receipt as an operator wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Receipt {
     /// The operator's message id; empty when the receipt named none, so that it cannot be matched.
     pub id: SmallVec<[u8; 24]>,
     pub state: State,
-    /// The text's `err`, 3 digits by the book, in practice anything.
+    /// The text's `err`, 3 digits by the book, in practice anything: its first 32 octets.
     pub error: Option<SmallVec<[u8; 8]>>,
     /// When the message reached its state; `None` when the receipt did not say so in a way that can be read.
     pub done: Option<ReceiptDate>,
@@ -34,6 +35,9 @@ pub struct ReceiptDate {
     /// The date carried its offset, so that the seconds are UTC; else they are the operator's local time.
     pub is_utc: bool,
 }
+
+/// How much of an `err` is kept, in octets: no code is longer, and what a peer writes must not grow our records and texts.
+const ERROR_LIMIT: usize = 32;
 
 /// What tells a receipt from an MO message in a `deliver_sm` or `data_sm`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -63,9 +67,9 @@ pub fn from_parts(delivery: Delivery<'_>) -> Option<Receipt> {
         None => fields.get(Field::Stat).map_or(State::Unknown, |word| State::from_word(first_word(word))),
     };
     Some(Receipt {
-        id: SmallVec::from_slice(id),
+        id: SmallVec::from_slice(&id[..id.len().min(MESSAGE_ID_LIMIT)]),
         state,
-        error: fields.get(Field::Err).map(first_word).filter(|error| !error.is_empty()).map(SmallVec::from_slice),
+        error: fields.get(Field::Err).and_then(error),
         done: fields.get(Field::DoneDate).and_then(ReceiptDate::read),
         network_error_code: delivery.network_error_code.and_then(network_error),
         intermediate: !state.is_final(),
@@ -75,6 +79,11 @@ pub fn from_parts(delivery: Delivery<'_>) -> Option<Receipt> {
 /// Bits 5-2 of `esm_class`: delivery receipt, delivery acknowledgement, intermediate notification, or the first and last both.
 fn is_flagged(esm_class: u8) -> bool {
     matches!(esm_class & 0x3C, 0x04 | 0x08 | 0x20 | 0x24)
+}
+
+fn error(value: &[u8]) -> Option<SmallVec<[u8; 8]>> {
+    let word = first_word(value);
+    (!word.is_empty()).then(|| SmallVec::from_slice(&word[..word.len().min(ERROR_LIMIT)]))
 }
 
 fn network_error(value: &[u8]) -> Option<[u8; 3]> {

@@ -123,6 +123,13 @@ fn tlvs_win_over_the_text_and_either_may_be_missing() {
 }
 
 #[test]
+fn an_endless_id_and_an_endless_error_are_cut_off() {
+    let receipt = flagged(&format!("id:{} stat:UNDELIV err:{}", "4".repeat(5000), "7".repeat(5000)));
+    assert_eq!(receipt.id.as_slice(), "4".repeat(255).as_bytes());
+    assert_eq!(receipt.error.as_deref(), Some("7".repeat(32).as_bytes()));
+}
+
+#[test]
 fn a_network_error_code_of_two_octets_lacks_its_network() {
     let with = |code| Delivery { esm_class: 4, network_error_code: Some(code), ..Delivery::default() };
     assert_eq!(from_parts(with(b"\x03\x00\x1B")).unwrap().network_error_code, Some([3, 0, 0x1B]));

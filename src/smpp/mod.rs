@@ -36,7 +36,7 @@ pub use session::{CloseReason, Event, Fault, Refusal, Refused, Session, Settings
 pub use state::{BindKind, Role, State};
 pub use timers::Timers;
 pub use tlv::Tlvs;
-pub use view::{AddressView, BindResponseView, BindView, MessageView};
+pub use view::{AddressView, BindResponseView, BindView, MESSAGE_ID_LIMIT, MessageView};
 
 /// `interface_version` of a bind or `sc_interface_version` of its response (SMPP 5.0 section 4.7.13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

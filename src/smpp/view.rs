@@ -198,10 +198,14 @@ impl<'a> BindResponseView<'a> {
     }
 }
 
+/// How much of a centre's message id counts, in octets, in a response as in a receipt, so that one finds the other. The standard knows
+/// no id above 64 (SMPP 5.0 section 4.7.14); centres do.
+pub const MESSAGE_ID_LIMIT: usize = 255;
+
 /// The body of `submit_sm_resp`, `data_sm_resp`, `deliver_sm_resp` (SMPP 5.0 sections 4.2.1.2, 4.2.2.2, 4.3.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MessageResponseView<'a> {
-    /// The centre's id, of any length; empty when the body is missing.
+    /// The centre's id, its first [`MESSAGE_ID_LIMIT`] octets; empty when the body is missing.
     pub message_id: &'a [u8],
     pub tlvs: Tlvs<'a>,
 }
@@ -210,6 +214,7 @@ impl<'a> MessageResponseView<'a> {
     /// Never fails: the status in the header is the answer whatever the body looks like.
     pub fn parse(frame: &'a Frame) -> MessageResponseView<'a> {
         let (message_id, rest) = leading_string(frame.body());
+        let message_id = &message_id[..message_id.len().min(MESSAGE_ID_LIMIT)];
         MessageResponseView { message_id, tlvs: Tlvs::encoded(rest) }
     }
 }

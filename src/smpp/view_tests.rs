@@ -185,6 +185,8 @@ fn a_response_id_is_read_with_without_terminator_and_without_body() {
     let long = [b'f'; 100];
     let frame = frame(CommandId::SubmitSmResp, &long);
     assert_eq!(MessageResponseView::parse(&frame).message_id, long, "ids longer than 64 octets exist");
+    let endless = self::frame(CommandId::SubmitSmResp, &[b'f'; 5000]);
+    assert_eq!(MessageResponseView::parse(&endless).message_id, [b'f'; 255]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! An application, or the far end of any SMPP connection, octet by octet: it can say what no library would.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Instant;
@@ -21,6 +22,8 @@ pub struct Client {
     socket: Box<dyn Socket>,
     input: BytesMut,
     sequence: u32,
+    /// What came before the answer to a request and was acknowledged.
+    delivered: VecDeque<Frame>,
 }
 
 /// Octets as an answer of fixed length: command id, status, sequence number.
@@ -44,7 +47,7 @@ impl Client {
     }
 
     pub fn over(socket: Box<dyn Socket>) -> Client {
-        Client { socket, input: BytesMut::new(), sequence: 0 }
+        Client { socket, input: BytesMut::new(), sequence: 0, delivered: VecDeque::new() }
     }
 
     /// A transceiver of the account `app`.
@@ -152,32 +155,41 @@ impl Client {
         frame
     }
 
-    /// The answer to a request of ours; deliveries before it are acknowledged and dropped.
+    /// The answer to a request of ours; deliveries before it are acknowledged and kept for [`Client::delivery`].
     pub fn answer_to(&mut self, sequence: u32) -> Frame {
         loop {
-            let frame = self.receive();
-            match frame.command_id() {
-                CommandId::DeliverSm => self.answer(&frame, 0, &[0]),
-                CommandId::EnquireLink => self.answer(&frame, 0, &[]),
-                _ => {
-                    assert_eq!(frame.sequence(), sequence, "the answer to {sequence}: {frame:?}");
-                    return frame;
-                }
+            let frame = self.receive_talking();
+            if frame.command_id() == CommandId::DeliverSm {
+                self.answer(&frame, 0, &[0]);
+                self.delivered.push_back(frame);
+                continue;
             }
+            assert_eq!(frame.sequence(), sequence, "the answer to {sequence}: {frame:?}");
+            return frame;
         }
     }
 
     /// The next deliver_sm, acknowledged.
     pub fn delivery(&mut self) -> Frame {
+        if let Some(frame) = self.delivered.pop_front() {
+            return frame;
+        }
+        let frame = self.receive_talking();
+        assert_eq!(frame.command_id(), CommandId::DeliverSm, "{frame:?}");
+        self.answer(&frame, 0, &[0]);
+        frame
+    }
+
+    /// The next PDU that does not only ask whether we live; in time, however often it is asked.
+    fn receive_talking(&mut self) -> Frame {
+        let until = Instant::now() + PATIENCE;
         loop {
             let frame = self.receive();
-            if frame.command_id() == CommandId::EnquireLink {
-                self.answer(&frame, 0, &[]);
-                continue;
+            if frame.command_id() != CommandId::EnquireLink {
+                return frame;
             }
-            assert_eq!(frame.command_id(), CommandId::DeliverSm, "{frame:?}");
-            self.answer(&frame, 0, &[0]);
-            return frame;
+            assert!(Instant::now() < until, "nothing comes but enquire_link");
+            self.answer(&frame, 0, &[]);
         }
     }
 
