@@ -253,12 +253,14 @@ async fn with_journal(running: &Running) -> Arc<crate::message::Job> {
     job
 }
 
-/// Has an event made durable.
+/// Has an event made durable, and sees its consequences happen.
 async fn record(gateway: &Gateway, event: Event) {
     let (reply, mut acks) = mpsc::channel(1);
     let batch = Batch { events: vec![event], reply: Some((reply, 1)) };
-    gateway.journal().expect("a journal").submit(batch).expect("room");
+    let journal = gateway.journal().expect("a journal");
+    journal.submit(batch).expect("room");
     assert!(acks.recv().await.expect("an answer").statuses.is_empty());
+    journal.ask(|_| ()).await.expect("the group after it");
 }
 
 #[tokio::test]

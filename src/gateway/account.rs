@@ -26,6 +26,8 @@ pub struct AccountState {
     rate: ArcSwap<Rate>,
     /// Messages accepted and not final.
     pending: AtomicU64,
+    /// Those of them that are with the journal and not yet durable.
+    committing: AtomicU64,
     sessions: AtomicUsize,
     mailbox: Mutex<Queue<Mail>>,
     mail: Notify,
@@ -38,6 +40,7 @@ impl AccountState {
             metrics: AccountMetrics::new(metrics, &name),
             rate: ArcSwap::from_pointee(rate_of(settings, key)),
             pending: AtomicU64::new(0),
+            committing: AtomicU64::new(0),
             sessions: AtomicUsize::new(0),
             mailbox: Mutex::new(Queue::new(settings.config.limits.hot_messages / 4)),
             mail: Notify::new(),
@@ -67,6 +70,16 @@ impl AccountState {
 
     pub fn pending(&self) -> u64 {
         self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Counts messages in that are handed to the journal; returns how many are there now.
+    pub fn committing(&self, count: u64) -> u64 {
+        self.committing.fetch_add(count, Ordering::Relaxed) + count
+    }
+
+    /// The journal has answered, or had no room.
+    pub fn committed(&self, count: u64) {
+        self.committing.fetch_sub(count, Ordering::Relaxed);
     }
 
     /// Takes a seat for one more session, unless `limit` are taken.

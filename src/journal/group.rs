@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
@@ -190,17 +189,17 @@ impl<D: Disk, H: Host> Group<D, H> {
         Ok(())
     }
 
-    /// The group is durable: consequences first, so that an answered message is already on its way.
+    /// The group is durable: answers first, so that peers send more while we look after the consequences.
     pub(super) fn release(&mut self) {
         self.accepted.clear();
         self.events = 0;
-        if !self.effects.is_empty() {
-            self.host.deliver(&mut self.effects);
-            self.effects.clear();
-        }
         for answer in self.answers.drain(..) {
             // The session may have gone; its client will not hear, and will send again.
             let _ = answer.reply.try_send(answer.ack);
+        }
+        if !self.effects.is_empty() {
+            self.host.deliver(&mut self.effects);
+            self.effects.clear();
         }
     }
 
@@ -212,7 +211,7 @@ impl<D: Disk, H: Host> Group<D, H> {
     }
 
     pub(super) fn set_failed(&self, failed: bool) {
-        self.gate.failed.store(failed, Ordering::Relaxed);
+        self.gate.set_failed(failed);
         self.judge_gate();
     }
 
@@ -220,7 +219,7 @@ impl<D: Disk, H: Host> Group<D, H> {
     /// who has seen that they are taken finds it true.
     fn judge_gate(&self) {
         let full = self.spool.room() == Room::Full;
-        self.gate.full.store(full, Ordering::Relaxed);
+        self.gate.set_full(full);
         self.host.accepting(!full && !self.gate.has_failed());
     }
 

@@ -1,13 +1,15 @@
 //! The thread that owns the spool and the ledger: it makes batches durable and then lets their consequences happen.
 //!
 //! It takes whatever has come since it last looked, lets the ledger turn it into records, commits them with one fdatasync, and only
-//! then releases what must follow: messages into operator queues, items into mailboxes, and one answer to each session. The more
-//! comes in at once, the larger the group; when little comes, a group is one batch and nobody waits for company.
+//! then releases what must follow: one answer to each session, messages into operator queues, items into mailboxes. The more comes
+//! in at once, the larger the group; when little comes, a group is one batch and nobody waits for company. What those hand over who
+//! have little under way goes before the rest and ends the group it comes into, so that nobody waits behind a flood of another.
 //!
 //! When the disk fails nothing is acknowledged: submissions are refused, everything else is kept until the spool has recovered, and
 //! since a bind's window is freed only by our answer, sending pauses by itself.
 
 mod failed;
+mod gate;
 mod group;
 mod recover;
 #[cfg(test)]
@@ -16,18 +18,18 @@ mod tests;
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Quarantined, Rules, Status, UnmatchedReceipt};
 use crate::link;
 use crate::message::{Job, Mail, MessageId, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
+pub use gate::Gate;
 use group::Group;
 pub use recover::{Opened, open, resume};
 
@@ -116,72 +118,12 @@ enum Command {
     Stop,
 }
 
-/// Can submissions be taken now? Read by every session before it accepts; written by the journal thread.
-#[derive(Debug)]
-pub struct Gate {
-    full: AtomicBool,
-    failed: AtomicBool,
-    /// Everything the ledger keeps.
-    live: AtomicU64,
-    opened: Instant,
-    /// When the commit under way began, in microseconds since `opened`; [`NO_COMMIT`] between commits.
-    committing: AtomicU64,
-}
-
-const NO_COMMIT: u64 = u64::MAX;
-
-impl Gate {
-    fn new(now: Instant) -> Self {
-        Gate {
-            full: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
-            live: AtomicU64::new(0),
-            opened: now,
-            committing: AtomicU64::new(NO_COMMIT),
-        }
-    }
-
-    /// The spool has reached its size or the disk its reserve: ESME_RMSGQFUL.
-    pub fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
-    }
-
-    /// The disk does not take writes: ESME_RSYSERR.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
-    }
-
-    /// Messages, mailbox items, parked receipts and MO parts, as of the newest commit.
-    pub fn live(&self) -> u64 {
-        self.live.load(Ordering::Relaxed)
-    }
-
-    /// How long the commit under way has taken so far; zero between commits.
-    pub fn commit_age(&self, now: Instant) -> Duration {
-        match self.committing.load(Ordering::Relaxed) {
-            NO_COMMIT => Duration::ZERO,
-            began => now.saturating_duration_since(self.opened + Duration::from_micros(began)),
-        }
-    }
-
-    fn commit_began(&self, now: Instant) {
-        let began = now.saturating_duration_since(self.opened).as_micros();
-        self.committing.store(u64::try_from(began).unwrap_or(NO_COMMIT), Ordering::Relaxed);
-    }
-
-    fn commit_ended(&self) {
-        self.committing.store(NO_COMMIT, Ordering::Relaxed);
-    }
-
-    fn keeps(&self, live: usize) {
-        self.live.store(live as u64, Ordering::Relaxed);
-    }
-}
-
 /// A handle on the thread. Cloned into every session.
 #[derive(Clone)]
 pub struct Journal {
     commands: Sender<Command>,
+    /// Batches that go before all others.
+    first: Sender<Batch>,
     room: Arc<Notify>,
     gate: Arc<Gate>,
     /// Told that something has come, when there is no thread that waits for it.
@@ -205,9 +147,7 @@ impl Journal {
         D::File: Send,
         H: Host,
     {
-        let (commands, inbox) = crossbeam_channel::bounded(QUEUE);
-        let gate = Arc::new(Gate::new(link::now()));
-        let journal = Journal { commands, room: Arc::default(), gate, came: None };
+        let (journal, inbox) = Journal::new(None);
         let group = Group::new(spool, ledger, host, journal.gate.clone());
         let keeper = Keeper { group, inbox, room: journal.room.clone() };
         let thread = std::thread::Builder::new().name("journal".into()).spawn(move || keeper.run())?;
@@ -216,21 +156,30 @@ impl Journal {
 
     /// A journal without a thread, which takes its steps when told to: for a simulation.
     pub fn in_steps<D: Disk, H: Host>(spool: Spool<D>, ledger: Ledger, host: Arc<H>) -> (Journal, Steps<D, H>) {
-        let (commands, inbox) = crossbeam_channel::bounded(QUEUE);
         let came = Arc::<Notify>::default();
-        let gate = Arc::new(Gate::new(link::now()));
-        let journal = Journal { commands, room: Arc::default(), gate, came: Some(came.clone()) };
+        let (journal, inbox) = Journal::new(Some(came.clone()));
         let group = Group::new(spool, ledger, host, journal.gate.clone());
         let keeper = Keeper { group, inbox, room: journal.room.clone() };
         (journal, Steps { keeper, came })
     }
 
+    fn new(came: Option<Arc<Notify>>) -> (Journal, Inbox) {
+        let (commands, in_order) = crossbeam_channel::bounded(QUEUE);
+        let (first, before_all) = crossbeam_channel::bounded(QUEUE);
+        let gate = Arc::new(Gate::new(link::now()));
+        (Journal { commands, first, room: Arc::default(), gate, came }, Inbox { in_order, before_all })
+    }
+
     fn send(&self, command: Command) -> Result<(), TrySendError<Command>> {
         self.commands.try_send(command)?;
+        self.something_came();
+        Ok(())
+    }
+
+    fn something_came(&self) {
         if let Some(came) = &self.came {
             came.notify_one();
         }
-        Ok(())
     }
 
     /// Hands a batch over.
@@ -243,6 +192,17 @@ impl Journal {
             Err(TrySendError::Full(Command::Batch(batch)) | TrySendError::Disconnected(Command::Batch(batch))) => Err(batch),
             Err(_) => Ok(()),
         }
+    }
+
+    /// Hands a batch over that becomes durable before all that waits. For small batches of those who have nothing else waiting, so that
+    /// they need not wait for the many of somebody else; what is handed over this way keeps its order only among itself.
+    ///
+    /// # Errors
+    /// As [`Journal::submit`].
+    pub fn submit_first(&self, batch: Batch) -> Result<(), Batch> {
+        self.first.try_send(batch).map_err(TrySendError::into_inner)?;
+        self.something_came();
+        Ok(())
     }
 
     /// Hands a batch over, waiting for room as long as it takes. A thread that has ended takes nothing any more.
@@ -293,7 +253,7 @@ impl Journal {
 
     /// Batches waiting for the thread.
     pub fn backlog(&self) -> usize {
-        self.commands.len()
+        self.commands.len() + self.first.len()
     }
 
     /// Batches that may wait for it.
@@ -322,24 +282,41 @@ impl<D: Disk, H: Host> Steps<D, H> {
 
     /// Takes what has come, commits it and lets its consequences happen; never waits. False: that was the last turn.
     pub fn turn(&mut self) -> bool {
-        let first = self.keeper.inbox.try_recv().ok();
-        let goes_on = self.keeper.take_in(first);
+        let goes_on = self.keeper.take_in();
         self.keeper.close(goes_on);
         goes_on
+    }
+}
+
+/// What has come.
+struct Inbox {
+    in_order: Receiver<Command>,
+    before_all: Receiver<Batch>,
+}
+
+impl Inbox {
+    /// Waits for something to come, or for all senders to be gone.
+    fn wait(&self, limit: Duration) {
+        let mut select = Select::new();
+        select.recv(&self.before_all);
+        select.recv(&self.in_order);
+        // When nothing comes there is still what time brings.
+        let _ = select.ready_timeout(limit);
     }
 }
 
 /// The thread's own view: its inbox and the group it is working on.
 struct Keeper<D: Disk, H: Host> {
     group: Group<D, H>,
-    inbox: Receiver<Command>,
+    inbox: Inbox,
     room: Arc<Notify>,
 }
 
 impl<D: Disk, H: Host> Keeper<D, H> {
     fn run(mut self) {
         loop {
-            let goes_on = self.gather();
+            self.inbox.wait(IDLE);
+            let goes_on = self.take_in();
             self.close(goes_on);
             if !goes_on {
                 break;
@@ -361,30 +338,38 @@ impl<D: Disk, H: Host> Keeper<D, H> {
         self.room.notify_waiters();
     }
 
-    /// Takes in what has come, waiting for the first; false when the thread is to end.
-    fn gather(&mut self) -> bool {
-        match self.inbox.recv_timeout(IDLE) {
-            Ok(command) => self.take_in(Some(command)),
-            Err(RecvTimeoutError::Timeout) => self.take_in(None),
-            Err(RecvTimeoutError::Disconnected) => false,
-        }
-    }
-
-    /// Takes in `next` and what has come behind it; false when the thread is to end.
-    fn take_in(&mut self, mut next: Option<Command>) -> bool {
-        while let Some(command) = next {
-            match command {
-                Command::Batch(batch) => self.group.take(batch),
-                Command::Ask(question) => self.group.answer(question),
-                Command::Stop => return false,
+    /// Takes in what has come; false when the thread is to end. What goes before all ends the group, so that it waits for no more of
+    /// the others than one batch and what was taken before it came.
+    fn take_in(&mut self) -> bool {
+        let mut ends = self.take_first();
+        loop {
+            match self.inbox.in_order.try_recv() {
+                Ok(Command::Batch(batch)) => self.group.take(batch),
+                Ok(Command::Ask(question)) => self.group.answer(question),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    self.take_first();
+                    return false;
+                }
+                Err(TryRecvError::Empty) => break,
             }
-            if self.group.events() >= GROUP_EVENTS {
+            ends |= self.take_first();
+            if ends || self.group.events() >= GROUP_EVENTS {
                 break;
             }
-            next = self.inbox.try_recv().ok();
         }
         self.group.maintain();
         true
+    }
+
+    /// Takes in what goes before all; false when there is none.
+    fn take_first(&mut self) -> bool {
+        let before = self.group.events();
+        while self.group.events() < GROUP_EVENTS
+            && let Ok(batch) = self.inbox.before_all.try_recv()
+        {
+            self.group.take(batch);
+        }
+        self.group.events() > before
     }
 }
 

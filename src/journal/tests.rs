@@ -1,6 +1,7 @@
-//! The journal on a simulated disk: group by group where the order matters, and as a thread.
+//! The journal on a simulated disk, group by group where the order matters.
 
 use std::sync::Mutex;
+use std::time::Instant;
 
 use super::group::Group;
 use super::*;
@@ -10,6 +11,9 @@ use crate::message::{Address, MailContent, Mo, OperatorKey};
 use crate::spool::sim::{Operation, SimDisk};
 use crate::spool::{Settings, Spool, Stats};
 use crate::text::{Alphabet, Body};
+
+#[path = "thread_tests.rs"]
+mod thread;
 
 const SETTINGS: Settings = Settings { segment_size: 64 << 10, max_size: 64 << 20, disk_reserve: 0 };
 const OPERATOR: OperatorKey = OperatorKey(0);
@@ -373,91 +377,6 @@ fn compaction_keeps_what_is_pending_through_failures_and_restarts() {
 }
 
 /// The thread, and what it takes its batches for.
-fn started() -> (Journal, JoinHandle<()>, Arc<TestHost>) {
-    let disk = SimDisk::new();
-    let host = host();
-    let (spool, ledger) = opened(&disk);
-    let (journal, thread) = Journal::start(spool, ledger, host.clone()).unwrap();
-    (journal, thread, host)
-}
-
-#[tokio::test]
-async fn the_thread_answers_each_batch_once_in_order_and_commits_all_before_it_ends() {
-    let (journal, thread, host) = started();
-    let (reply, mut acks) = mpsc::channel(100);
-    for ticket in 0..50 {
-        journal.submit(Batch { events: vec![accept(ticket + 1)], reply: Some((reply.clone(), ticket)) }).unwrap();
-    }
-    journal.stop();
-    for ticket in 0..50 {
-        assert_well(acks.recv().await, ticket);
-    }
-    thread.join().unwrap();
-    assert_eq!(host.told().len(), 50);
-    assert!(journal.submit(Batch { events: vec![], reply: None }).is_err());
-    journal.submit_when_possible(Batch { events: vec![], reply: None }).await;
-    assert_eq!(journal.ask(|lookup| lookup.parked()).await, None);
-}
-
-#[tokio::test]
-async fn a_question_sees_what_was_handed_over_before_it() {
-    let (journal, thread, _) = started();
-    journal.submit(Batch { events: vec![accept(1), sent(1)], reply: None }).unwrap();
-    let status = journal.ask(|lookup| lookup.status(MessageId(1))).await.flatten().unwrap();
-    assert_eq!(status.parts[0].operator_id, "op1");
-    let job = journal.ask(|lookup| lookup.job(MessageId(1))).await.flatten();
-    assert!(job.is_some());
-    assert_eq!(journal.ask(|lookup| lookup.mail(MessageId(1))).await, Some(None));
-    journal.stop();
-    thread.join().unwrap();
-}
-
-#[tokio::test]
-async fn a_full_channel_gives_the_batch_back_and_those_who_wait_get_their_turn() {
-    let (journal, thread, _) = started();
-    let (hold, held) = crossbeam_channel::bounded::<()>(1);
-    let (reached, at_question) = crossbeam_channel::bounded(1);
-    // The thread stands still in a question until it is let go.
-    assert!(journal.tell(move |_| {
-        let _ = reached.send(());
-        let _ = held.recv();
-    }));
-    at_question.recv().unwrap();
-    while journal.submit(Batch { events: vec![], reply: None }).is_ok() {}
-    assert_eq!(journal.backlog(), QUEUE);
-    assert!(!journal.tell(|_| ()));
-    let (reply, mut acks) = mpsc::channel(1);
-    let refused = journal.submit(Batch { events: vec![accept(1)], reply: Some((reply, 9)) }).unwrap_err();
-    assert_eq!(refused.events.len(), 1);
-    let waiting = tokio::spawn({
-        let journal = journal.clone();
-        async move { journal.submit_when_possible(refused).await }
-    });
-    tokio::task::yield_now().await;
-    drop(hold);
-    assert_well(acks.recv().await, 9);
-    waiting.await.unwrap();
-    journal.stop();
-    thread.join().unwrap();
-}
-
-/// Everything in the batch with this number is durable and well.
-fn assert_well(ack: Option<Ack>, ticket: u64) {
-    assert_eq!(ack.map(|ack| (ack.ticket, ack.statuses)), Some((ticket, vec![])));
-}
-
-#[test]
-fn the_gate_tells_how_long_a_commit_has_taken_and_nothing_between_commits() {
-    let start = Instant::now();
-    let after = |milliseconds| start + Duration::from_millis(milliseconds);
-    let gate = Gate::new(start);
-    assert_eq!(gate.commit_age(after(10)), Duration::ZERO);
-    gate.commit_began(after(10));
-    assert_eq!(gate.commit_age(after(1_510)), Duration::from_millis(1_500));
-    gate.commit_ended();
-    assert_eq!(gate.commit_age(after(2_000)), Duration::ZERO);
-}
-
 #[test]
 fn the_gate_tells_how_much_is_kept() {
     let mut world = World::new();

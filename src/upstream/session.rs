@@ -34,6 +34,9 @@ use crate::smpp::{CommandId, CommandStatus, Event, Frame, Ticket, Version};
 /// Batches that may wait for the journal at once.
 const OPEN_BATCHES: usize = 64;
 
+/// An account with no more messages than this at the journal goes before all that wait there.
+const FEW: u64 = 16;
+
 /// Late answers are recognised for so many deliveries.
 const LATE_KEPT: usize = 1_000;
 
@@ -305,7 +308,11 @@ impl<'a> Serving<'a> {
         // Before the journal can say that one of them is final.
         self.state.accepting(count);
         let events = std::mem::replace(&mut self.events, std::mem::take(&mut self.spare_list));
-        match journal.submit(Batch { events, reply: Some((self.reply.clone(), ticket)) }) {
+        let batch = Batch { events, reply: Some((self.reply.clone(), ticket)) };
+        // Not to wait behind another account's many. With another batch of ours under way this one would overtake it.
+        let few = self.state.committing(count) <= FEW && self.open_batches.is_empty();
+        let handed_over = if few { journal.submit_first(batch) } else { journal.submit(batch) };
+        match handed_over {
             Ok(()) => {
                 self.next_ticket += 1;
                 let submitted = std::mem::replace(&mut self.submitted, std::mem::take(&mut self.spare_submitted));
@@ -314,6 +321,7 @@ impl<'a> Serving<'a> {
             }
             Err(batch) => {
                 self.state.finished(count);
+                self.state.committed(count);
                 self.events = batch.events;
             }
         }
@@ -323,6 +331,7 @@ impl<'a> Serving<'a> {
         let Some(at) = self.open_batches.iter().position(|(ticket, _)| *ticket == ack.ticket) else { return };
         let Some((_, mut submitted)) = self.open_batches.remove(at) else { return };
         self.spare_list = ack.list;
+        self.state.committed(submitted.len() as u64);
         let now = link::now();
         let node = &self.settings.config.node.name;
         let (mut accepted, mut refused) = (0, 0);
