@@ -3,7 +3,7 @@
 //! It takes whatever has come since it last looked, lets the ledger turn it into records, commits them with one fdatasync, and only
 //! then releases what must follow: one answer to each session, messages into operator queues, items into mailboxes. The more comes
 //! in at once, the larger the group; when little comes, a group is one batch and nobody waits for company. What those hand over who
-//! have little under way goes before the rest and ends the group it comes into, so that nobody waits behind a flood of another.
+//! have little under way goes before the rest, into a small group, so that nobody waits behind a flood of another.
 //!
 //! When the disk fails nothing is acknowledged: submissions are refused, everything else is kept until the spool has recovered, and
 //! since a bind's window is freed only by our answer, sending pauses by itself.
@@ -38,6 +38,10 @@ const QUEUE: usize = 4_096;
 
 /// Events taken into one group at most: bounds the time until the first of them is answered.
 const GROUP_EVENTS: usize = 16_384;
+
+/// The same for a group into which something came that goes before all: it waits for no more of the others, in the order of half a
+/// millisecond.
+const SHARED_EVENTS: usize = 500;
 
 /// Events handed over in one turn by those who can wait: bounds what others wait for them.
 const TURN_EVENTS: usize = 500;
@@ -338,10 +342,10 @@ impl<D: Disk, H: Host> Keeper<D, H> {
         self.room.notify_waiters();
     }
 
-    /// Takes in what has come; false when the thread is to end. What goes before all ends the group, so that it waits for no more of
-    /// the others than one batch and what was taken before it came.
+    /// Takes in what has come; false when the thread is to end. With something in it that goes before all a group is a small one, but
+    /// takes at least one batch from the line, which so never stands still.
     fn take_in(&mut self) -> bool {
-        let mut ends = self.take_first();
+        let mut shared = self.take_first();
         loop {
             match self.inbox.in_order.try_recv() {
                 Ok(Command::Batch(batch)) => self.group.take(batch),
@@ -352,8 +356,8 @@ impl<D: Disk, H: Host> Keeper<D, H> {
                 }
                 Err(TryRecvError::Empty) => break,
             }
-            ends |= self.take_first();
-            if ends || self.group.events() >= GROUP_EVENTS {
+            shared |= self.take_first();
+            if self.group.events() >= if shared { SHARED_EVENTS } else { GROUP_EVENTS } {
                 break;
             }
         }
