@@ -262,7 +262,7 @@ impl Journal {
 
     /// Batches that may wait for it.
     pub fn capacity(&self) -> usize {
-        self.commands.capacity().unwrap_or(usize::MAX)
+        [self.commands.capacity(), self.first.capacity()].into_iter().flatten().sum()
     }
 
     /// Ends the thread once it has committed everything handed over before. Blocks while its queue is full.
