@@ -199,7 +199,7 @@ impl<'a> BindResponseView<'a> {
 }
 
 /// How much of a centre's message id counts, in octets, in a response as in a receipt, so that one finds the other. The standard knows
-/// no id above 64 (SMPP 5.0 section 4.7.14); centres do.
+/// no id above 64 (65 with its terminator, SMPP 5.0 section 4.2.1.2); centres do.
 pub const MESSAGE_ID_LIMIT: usize = 255;
 
 /// The body of `submit_sm_resp`, `data_sm_resp`, `deliver_sm_resp` (SMPP 5.0 sections 4.2.1.2, 4.2.2.2, 4.3.1.2).
