@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use smallvec::{SmallVec, smallvec};
-use smppgw::ledger::{Effect, Event, Ids, Ledger, Limits, Log, OperatorId, Received, Rules, Turn};
+use smppgw::ledger::{Effect, Event, Ids, KeyMaker, Ledger, Limits, Log, OperatorId, Received, Rules, SentPart, Turn};
 use smppgw::message::{AccountKey, Address, Job, Message, MessageId, Names, OperatorKey, ReceiptRequest, Timestamp};
 use smppgw::receipt::{Receipt, ReceiptId, ReceiptPolicy, State};
 use smppgw::spool::Location;
@@ -71,6 +71,7 @@ impl Rules for OneOperator {
 struct World {
     ledger: Ledger,
     ids: Ids,
+    keys: KeyMaker,
     log: RecentLog,
     rules: OneOperator,
     effects: Vec<Effect>,
@@ -82,11 +83,12 @@ impl World {
         let (accounts, operators) = (Arc::<Names>::default(), Arc::<Names>::default());
         accounts.intern("shop");
         operators.intern("elisa");
-        let ids = Ids::starting_at(1);
+        let (ids, keys) = (Ids::starting_at(1), KeyMaker::default());
         let limits = Limits { mail_time_to_live: DAY, receipt_timeout: DAY, early_receipt: DAY, mo_reassembly: DAY };
         let mut world = World {
-            ledger: Ledger::new(ids.clone(), accounts, operators, HOT, HISTORY),
+            ledger: Ledger::new(ids.clone(), keys.clone(), accounts, operators, HOT, HISTORY),
             ids,
+            keys,
             log: RecentLog::default(),
             rules: OneOperator(limits),
             effects: Vec::new(),
@@ -109,7 +111,10 @@ impl World {
         let message = message(&self.account, id);
         let job = Arc::new(Job { id, account: AccountKey(0), message, route: smallvec![OPERATOR] });
         self.apply(Event::Accept(job.clone()));
-        self.apply(Event::Sent { job, operator: OPERATOR, part: 0, total: 1, operator_id: operator_id(id) });
+        let operator_id = operator_id(id);
+        let key = self.keys.of_response(OPERATOR, ReceiptId::Same, &operator_id);
+        let part = SentPart { job, part: 0, total: 1, operator_id, key };
+        self.apply(Event::Sent { operator: OPERATOR, parts: vec![part] });
         self.effects.clear();
         id
     }
@@ -124,7 +129,8 @@ impl World {
             intermediate: false,
         };
         let (source, destination) = (recipient(id), Address::default());
-        let received = Received { operator: OPERATOR, receipt, source, destination, received_at: Timestamp(0) };
+        let keys = self.keys.of_receipt(OPERATOR, ReceiptId::Same, &receipt.id);
+        let received = Received { operator: OPERATOR, receipt, keys, source, destination, received_at: Timestamp(0) };
         self.apply(Event::Receipt(Box::new(received)));
     }
 
@@ -133,7 +139,7 @@ impl World {
         let effects = std::mem::take(&mut self.effects);
         let mail = effects.iter().find_map(|effect| if let Effect::Mail { mail, .. } = effect { Some(mail.id) } else { None });
         let id = mail.expect("a receipt for its owner");
-        self.apply(Event::MailDone { id, how: smppgw::ledger::MailEnd::Delivered });
+        self.apply(Event::MailDone(vec![(id, smppgw::ledger::MailEnd::Delivered)]));
         self.effects = effects;
         self.effects.clear();
     }

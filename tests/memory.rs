@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use smppgw::ledger::{Effect, Event, Ids, Ledger, Limits, Log, OperatorId, Rules, Turn};
+use smppgw::ledger::{Effect, Event, Ids, KeyMaker, Ledger, Limits, Log, OperatorId, Rules, SentPart, Turn};
 use smppgw::message::{AccountKey, Address, Job, Message, MessageId, Names, OperatorKey, ReceiptRequest, Timestamp};
 use smppgw::queue::{Item, Queue, Suspicion};
 use smppgw::receipt::{ReceiptId, ReceiptPolicy};
@@ -105,6 +105,7 @@ fn resident() -> u64 {
 
 struct World {
     ledger: Ledger,
+    keys: KeyMaker,
     rules: Plain,
     effects: Vec<Effect>,
 }
@@ -116,7 +117,9 @@ impl World {
         operators.intern("alpha");
         let hour = Duration::from_secs(3_600);
         let limits = Limits { mail_time_to_live: hour, receipt_timeout: hour, early_receipt: hour, mo_reassembly: hour };
-        World { ledger: Ledger::new(Ids::default(), accounts, operators, 100, 100), rules: Plain(limits), effects: Vec::new() }
+        let keys = KeyMaker::default();
+        let ledger = Ledger::new(Ids::default(), keys.clone(), accounts, operators, 100, 100);
+        World { ledger, keys, rules: Plain(limits), effects: Vec::new() }
     }
 
     /// What happens 5,000 times a second.
@@ -150,7 +153,9 @@ fn sent(count: u64, operator_id: impl Fn(u64) -> String) -> Ledger {
         let job = job(id);
         world.apply(Event::Accept(job.clone()), id);
         let operator_id = OperatorId::from_slice(operator_id(id).as_bytes());
-        world.apply(Event::Sent { job, operator: OPERATOR, part: 0, total: 1, operator_id }, id);
+        let key = world.keys.of_response(OPERATOR, ReceiptId::Same, &operator_id);
+        let parts = vec![SentPart { job, part: 0, total: 1, operator_id, key }];
+        world.apply(Event::Sent { operator: OPERATOR, parts }, id);
         world.effects.clear();
     }
     assert_eq!(world.ledger.pending_messages() as u64, count);

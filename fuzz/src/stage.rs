@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use smppgw::ledger::{Ids, Ledger, Limits, Log, Rules};
+use smppgw::ledger::{Ids, KeyMaker, Ledger, Limits, Log, Rules};
 use smppgw::message::{AccountKey, Address, Message, MessageId, OperatorKey};
 use smppgw::receipt::{ReceiptId, ReceiptPolicy};
 use smppgw::spool::Location;
 
 /// An empty ledger that keeps no payload in memory.
 pub fn ledger() -> Ledger {
-    Ledger::new(Ids::starting_at(1), Arc::default(), Arc::default(), 0, 10)
+    Ledger::new(Ids::starting_at(1), KeyMaker::default(), Arc::default(), Arc::default(), 0, 10)
 }
 
 /// Records in the order written; a location's offset is the place in the list.

@@ -14,7 +14,7 @@ use super::{Action, Server};
 use crate::config::{self, Config, Fault};
 use crate::gateway::{Gateway, Settings};
 use crate::journal::{self, Batch, Journal};
-use crate::ledger::{Event, Failure, Ids, Ledger, Waiting};
+use crate::ledger::{Event, Failure, Ids, KeyMaker, Ledger, SentPart, Waiting};
 use crate::message::{AccountKey, MessageId, Names, OperatorKey, test_job};
 use crate::operator::pool::Pool;
 use crate::receipt::State;
@@ -64,7 +64,7 @@ fn gateway(socket: &Path) -> Arc<Gateway> {
     let (accounts, operators) = (Arc::new(Names::default()), Arc::new(Names::default()));
     let settings = Settings::build(config(socket, ""), &accounts, &operators, [7; 32]).expect("settings");
     let (metrics, _) = crate::metrics::install(None).expect("metrics without an endpoint");
-    Gateway::new(settings, accounts, operators, Ids::starting_at(1), metrics, crate::gateway::Outside::real())
+    Gateway::new(settings, accounts, operators, Ids::starting_at(1), KeyMaker::default(), metrics, crate::gateway::Outside::real())
 }
 
 async fn start_at(gateway: &Arc<Gateway>) -> io::Result<(Server, mpsc::Receiver<Action>)> {
@@ -243,7 +243,8 @@ async fn a_message_id_that_is_none_is_explained() {
 /// Starts a journal on a simulated disk under the gateway, and has it accept message 42.
 async fn with_journal(running: &Running) -> Arc<crate::message::Job> {
     let gateway = &running.gateway;
-    let mut ledger = Ledger::new(gateway.ids.clone(), gateway.account_names.clone(), gateway.operator_names.clone(), 100, 100);
+    let (accounts, operators) = (gateway.account_names.clone(), gateway.operator_names.clone());
+    let mut ledger = Ledger::new(gateway.ids.clone(), gateway.keys.clone(), accounts, operators, 100, 100);
     let settings = spool::Settings { segment_size: 1 << 20, max_size: 16 << 20, disk_reserve: 0 };
     let (spool, _) = journal::open(SimDisk::new(), settings, &mut ledger).expect("an empty spool");
     let (journal, _) = Journal::start(spool, ledger, gateway.clone()).expect("a thread");
@@ -280,8 +281,9 @@ async fn a_message_is_followed_from_the_queue_to_the_operator_and_to_its_end() {
     assert_eq!(running.gateway.operator(operator).pull(now, 1, |_| 1).items.len(), 1);
     assert_eq!(ask().await["place"]["at"], "operator");
 
-    let id = smallvec::SmallVec::from_slice(b"0a1b2c3d");
-    record(&running.gateway, Event::Sent { job, operator, part: 0, total: 1, operator_id: id }).await;
+    let operator_id = smallvec::SmallVec::from_slice(b"0a1b2c3d");
+    let sent = Event::Sent { operator, parts: vec![SentPart { job, part: 0, total: 1, operator_id, key: None }] };
+    record(&running.gateway, sent).await;
     let sent = ask().await;
     assert_eq!(sent["place"]["at"], "receipt");
     assert_eq!(sent["parts"], json!([{"operator": "elisa", "operator_id": "0a1b2c3d", "state": "sent", "error": 0}]));

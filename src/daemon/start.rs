@@ -13,7 +13,7 @@ use crate::config::{Config, Fault};
 use crate::control;
 use crate::gateway::{Gateway, Outside, Settings};
 use crate::journal::{self, Host, Journal};
-use crate::ledger::{Ids, Ledger, Restored};
+use crate::ledger::{Ids, KeyMaker, Ledger, Restored};
 use crate::mailbox;
 use crate::message::Names;
 use crate::metrics::{self, InstallError, ProcessMetrics};
@@ -65,16 +65,17 @@ pub async fn start(config: Config, file: &Path) -> Result<Started, StartError> {
     let settings = Settings::build(config, &account_names, &operator_names, login_key).map_err(StartError::Config)?;
     let config = settings.config.clone();
     let (metrics, exporter) = metrics::install(config.metrics.listen).map_err(StartError::Metrics)?;
-    let ids = Ids::starting_at(1);
+    let (ids, keys) = (Ids::starting_at(1), KeyMaker::default());
     let mut ledger = Ledger::new(
         ids.clone(),
+        keys.clone(),
         account_names.clone(),
         operator_names.clone(),
         config.limits.hot_messages,
         config.messages.history,
     );
     let spool = open_spool(&config, &mut ledger)?;
-    let gateway = Gateway::new(settings, account_names, operator_names, ids, metrics.clone(), Outside::real());
+    let gateway = Gateway::new(settings, account_names, operator_names, ids, keys, metrics.clone(), Outside::real());
     let (journal, thread) = start_journal(spool, ledger, &gateway)?;
     gateway.set_journal(journal);
     let mut listeners = Listeners::new(gateway.clone());

@@ -32,7 +32,7 @@ use reloads::Reloads;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
-use crate::ledger::{Effect, Ids, Rules, Waiting};
+use crate::ledger::{Effect, Ids, KeyMaker, Rules, Waiting};
 use crate::link::Connector;
 use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
@@ -46,6 +46,8 @@ pub struct Gateway {
     /// How operators are reached.
     pub connector: Connector,
     pub ids: Ids,
+    /// What receipts are looked up by: the ledger's.
+    pub keys: KeyMaker,
     pub account_names: Arc<Names>,
     pub operator_names: Arc<Names>,
     /// Concatenation references (3GPP TS 23.040 section 9.2.3.24.1).
@@ -89,12 +91,14 @@ impl Gateway {
         account_names: Arc<Names>,
         operator_names: Arc<Names>,
         ids: Ids,
+        keys: KeyMaker,
         metrics: Metrics,
         outside: Outside,
     ) -> Arc<Self> {
         let Outside { clock, chance, connector } = outside;
         let gateway = Gateway {
             ids,
+            keys,
             account_names,
             operator_names,
             references: References::new(chance.number()),

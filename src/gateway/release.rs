@@ -31,8 +31,6 @@ struct Gathered<O, B> {
 #[derive(Default)]
 struct ForOperator {
     queue: Vec<(Item<Job>, Timestamp)>,
-    /// Parts taken by the operator.
-    sent: u64,
     receipts: Counts,
 }
 
@@ -116,11 +114,10 @@ impl<'a> Release<'a> {
 
     /// Lets everything arrive where it is bound for.
     pub fn finish(self) {
-        for (operator, ForOperator { queue, sent, mut receipts }) in self.operators.into_owners() {
+        for (operator, ForOperator { queue, mut receipts }) in self.operators.into_owners() {
             if !queue.is_empty() {
                 operator.push_all(queue);
             }
-            operator.metrics.sent.increment(sent);
             receipts.move_into(&operator.metrics.receipts_received);
         }
         for (account, ForAccount { mailbox, finished, mut mail_ended }) in self.accounts.into_owners() {
@@ -134,11 +131,6 @@ impl<'a> Release<'a> {
 
     fn note(&mut self, note: Note) {
         match note {
-            Note::PartSent { operator, milliseconds } => {
-                let (operator, bound) = self.operator(operator);
-                bound.sent += 1;
-                operator.metrics.sent_seconds.record(seconds(milliseconds));
-            }
             Note::PartFailed { operator: Some(operator), state } => {
                 self.operator(operator).0.metrics.parts_failed.increment(state.word(), 1);
             }
@@ -147,7 +139,7 @@ impl<'a> Release<'a> {
                 bound.receipts.add(state.word());
                 operator.metrics.receipt_seconds.record(seconds(milliseconds));
             }
-            Note::MailEnded { account, how } => self.account(account).1.mail_ended.add(how.word()),
+            Note::MailEnded { account, how, count } => self.account(account).1.mail_ended.add_many(how.word(), count),
             Note::ReceiptRepeated { operator, .. }
             | Note::ReceiptParked { operator }
             | Note::ReceiptUnparked { operator }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::chance::Chance;
 use crate::config::{self, Config};
 use crate::gateway::{Gateway, Outside, Settings};
-use crate::ledger::{Ids, PartSet, Waiting};
+use crate::ledger::{Ids, KeyMaker, PartSet, Waiting};
 use crate::message::{AccountKey, MessageId, Names, OperatorKey, test_job};
 use crate::metrics;
 
@@ -29,7 +29,7 @@ impl World {
         let settings = Settings::build(config(operators), &accounts, &names, [7; 32]).expect("settings");
         let (metrics, _) = metrics::install(None).expect("metrics without an endpoint");
         let outside = Outside { chance: Chance::seeded(1), ..Outside::real() };
-        World(Gateway::new(settings, accounts, names, Ids::starting_at(1), metrics, outside))
+        World(Gateway::new(settings, accounts, names, Ids::starting_at(1), KeyMaker::default(), metrics, outside))
     }
 
     fn reload(&self, operators: &[&str]) {

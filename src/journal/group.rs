@@ -95,13 +95,13 @@ impl<D: Disk, H: Host> Group<D, H> {
             if let (Event::Accept(job), Some(_)) = (&event, &batch.reply) {
                 self.accepted.push(Accepted { id: job.id, answer, at });
             }
+            self.events += event.count();
             let status = self.ledger.apply(event, &mut turn);
             if status != 0 {
                 statuses.resize(count, 0);
                 statuses[at] = status;
             }
         }
-        self.events += count;
         if let Some((reply, ticket)) = batch.reply {
             self.answers.push(Answer { reply, ack: Ack { ticket, statuses, list: batch.events }, events: count });
         }

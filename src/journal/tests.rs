@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::group::Group;
 use super::*;
 use crate::ledger::tests::{TestRules, job, names};
-use crate::ledger::{Ids, MailEnd, OperatorId, kind};
+use crate::ledger::{Ids, KeyMaker, MailEnd, OperatorId, SentPart, kind};
 use crate::message::{Address, MailContent, Mo, OperatorKey};
 use crate::spool::sim::{Operation, SimDisk};
 use crate::spool::{Settings, Spool, Stats};
@@ -100,7 +100,7 @@ fn opened(disk: &SimDisk) -> (Spool<SimDisk>, Ledger) {
 
 fn opened_with(settings: Settings, disk: &SimDisk) -> (Spool<SimDisk>, Ledger) {
     let (accounts, operators) = names();
-    let mut ledger = Ledger::new(Ids::starting_at(1_000), accounts, operators, 100, 100);
+    let mut ledger = Ledger::new(Ids::starting_at(1_000), KeyMaker::default(), accounts, operators, 100, 100);
     let (spool, opened) = open(disk.clone(), settings, &mut ledger).unwrap();
     assert_eq!(opened.unreadable, 0);
     (spool, ledger)
@@ -172,7 +172,8 @@ fn accept(id: u64) -> Event {
 
 fn sent(id: u64) -> Event {
     let operator_id = OperatorId::from_slice(format!("op{id}").as_bytes());
-    Event::Sent { job: job(id, 1, "358401234567"), operator: OPERATOR, part: 0, total: 1, operator_id }
+    let part = SentPart { job: job(id, 1, "358401234567"), part: 0, total: 1, operator_id, key: None };
+    Event::Sent { operator: OPERATOR, parts: vec![part] }
 }
 
 fn inbound(text: &str) -> Event {
@@ -295,15 +296,15 @@ fn what_was_finished_in_the_failed_group_leaves_nothing_alive_in_the_spool() {
     world.durable(1, vec![accept(1), sent(1), inbound("hi")]);
     world.disk.fail(Operation::Sync, 0, 1);
     let mail = MessageId(1_000);
-    world.durable(2, vec![Event::MailDone { id: mail, how: MailEnd::Delivered }, inbound("ho")]);
-    world.take(3, vec![Event::MailDone { id: MessageId(1_001), how: MailEnd::Delivered }]);
+    world.durable(2, vec![Event::MailDone(vec![(mail, MailEnd::Delivered)]), inbound("ho")]);
+    world.take(3, vec![Event::MailDone(vec![(MessageId(1_001), MailEnd::Delivered)])]);
     world.retry();
     world.group.commit();
     assert_eq!(world.group.spool.stats().live_records, 1);
     assert_eq!(world.after_power_cut(), (1, 0));
     // The same within one group.
     world.disk.fail(Operation::Sync, 0, 1);
-    world.durable(4, vec![inbound("one"), Event::MailDone { id: MessageId(1_002), how: MailEnd::Delivered }]);
+    world.durable(4, vec![inbound("one"), Event::MailDone(vec![(MessageId(1_002), MailEnd::Delivered)])]);
     world.retry();
     assert_eq!((world.group.spool.stats().live_records, world.group.ledger.live()), (1, 1));
 }
@@ -357,7 +358,7 @@ fn compaction_keeps_what_is_pending_through_failures_and_restarts() {
         if round % 37 == 0 {
             world.disk.fail(Operation::Sync, round % 3, 1);
         }
-        world.take(round, vec![inbound(&text), Event::MailDone { id: MessageId(mail), how: MailEnd::Delivered }]);
+        world.take(round, vec![inbound(&text), Event::MailDone(vec![(MessageId(mail), MailEnd::Delivered)])]);
         world.group.maintain();
         world.group.commit();
         world.disk.heal();
@@ -400,7 +401,7 @@ fn a_spool_that_is_full_refuses_from_the_first_moment_on_and_one_full_of_what_is
     let found = world.host.opened.lock().unwrap().unwrap();
     assert_eq!(found.live_records, mail - 1_000);
     assert!(found.available < 2 * small.segment_size, "{found:?}");
-    world.durable(1, (1_000..mail).map(|id| Event::MailDone { id: MessageId(id), how: MailEnd::Delivered }).collect());
+    world.durable(1, (1_000..mail).map(|id| Event::MailDone(vec![(MessageId(id), MailEnd::Delivered)])).collect());
     assert!(world.accepts());
     // Nothing lives, and nothing will be committed that could free a segment.
     let world = world.restarted(small);

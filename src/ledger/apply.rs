@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::BufMut;
+use smallvec::SmallVec;
 
 use super::codec::{put_mail, put_message, put_short};
-use super::correlation::Target;
-use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Status, Waiting, all_parts};
+use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, PartSet, Status, Waiting, all_parts};
 use super::index::{Item, Pending, What};
 use super::part::{Part, PartState, Parts};
 use super::receipt_mail::{Receipted, Verdict, receipt_mail, three_digits};
@@ -19,14 +19,17 @@ use crate::spool::Location;
 /// Answer to an event that is durable.
 const OK: Status = 0;
 
+/// Mailbox items that one record ends at most.
+const DONE_AT_ONCE: usize = 1_000;
+
 impl Ledger {
     /// Takes one event in: appends its records to the log, adds what must follow once they are durable to the effects, and returns
     /// the SMPP status for whoever sent it.
     pub fn apply(&mut self, event: Event, t: &mut Turn<'_, impl Log, impl Rules>) -> Status {
         match event {
             Event::Accept(job) => self.accept(job, t),
-            Event::Sent { job, operator, part, total, operator_id } => {
-                self.sent(&job, operator, (part, total), operator_id, t);
+            Event::Sent { operator, parts } => {
+                self.sent(operator, &parts, t);
                 OK
             }
             Event::Failed { id, operator, parts, failure } => {
@@ -38,8 +41,8 @@ impl Ledger {
                 OK
             }
             Event::Mo(mo) => self.mo(*mo, t),
-            Event::MailDone { id, how } => {
-                self.mail_done(id, how, t);
+            Event::MailDone(items) => {
+                self.mail_done(&items, t);
                 OK
             }
             Event::Quarantine { job, case } => {
@@ -65,67 +68,6 @@ impl Ledger {
     /// spool has taken it out of the log, or is to be told.
     pub fn withdraw(&mut self, id: MessageId) -> Option<Location> {
         self.index.remove(id).map(|item| item.location)
-    }
-
-    fn sent(
-        &mut self,
-        job: &Arc<Job>,
-        operator: OperatorKey,
-        (part, total): (u8, u8),
-        operator_id: OperatorId,
-        t: &mut Turn<'_, impl Log, impl Rules>,
-    ) {
-        let milliseconds = t.now.0.saturating_sub(job.message.accepted_at.0);
-        t.effects.push(Effect::Note(Note::PartSent { operator, milliseconds }));
-        let at = u32::try_from(t.now.0 / 1000).unwrap_or(u32::MAX);
-        let (mut first, mut awaited_already, mut settled) = (false, false, false);
-        if let Some(pending) = self.index.message_mut(job.id) {
-            awaited_already = pending.parts.iter().any(|part| part.awaited_since().is_some());
-            if let Some(slot) = pending.part_mut(part, total).filter(|slot| slot.state == PartState::Waiting) {
-                *slot = Part { state: PartState::Sent { operator, at }, operator_id: operator_id[..].into() };
-                first = true;
-                settled = pending.is_settled();
-            }
-        }
-        if !self.quarantine.is_empty() && self.index.message_mut(job.id).is_some_and(|pending| !pending.is_to_be_sent()) {
-            // An answer that came late.
-            self.leave_quarantine(job.id, t);
-        }
-        if settled {
-            return self.finish(job.id, State::Accepted, t);
-        }
-        if first {
-            self.log_sent((job.id, part, total), operator, at, &operator_id, t);
-        }
-        if !job.message.receipt.wants_any() {
-            return;
-        }
-        if first && !awaited_already {
-            self.awaiting.push(at, job.id);
-        }
-        let Some(key) = self.stored_key(operator, &operator_id, t.rules) else {
-            t.effects.push(Effect::Note(Note::NoOperatorId { operator }));
-            return;
-        };
-        // Also when it was sent twice, or its message is closed: a receipt for this id still is one of ours.
-        self.correlation.insert(key, Target { message: job.id, part });
-        self.unpark(key, t);
-    }
-
-    fn log_sent(
-        &mut self,
-        (id, part, total): (MessageId, u8, u8),
-        operator: OperatorKey,
-        at: u32,
-        operator_id: &[u8],
-        t: &mut Turn<'_, impl Log, impl Rules>,
-    ) {
-        self.scratch.clear();
-        self.scratch.put_slice(&[part, total]);
-        self.scratch.put_u32(at);
-        put_short(&mut self.scratch, self.operators.name(Some(operator)).as_bytes());
-        put_short(&mut self.scratch, operator_id);
-        t.log.append_change(kind::SENT, id, &self.scratch);
     }
 
     fn failed(
@@ -247,12 +189,12 @@ impl Ledger {
 
     /// The message is final and nobody is to be told.
     pub(super) fn finish(&mut self, id: MessageId, state: State, t: &mut Turn<'_, impl Log, impl Rules>) {
-        t.log.append_change(kind::DONE, id, &[]);
+        self.log_done([id], t.log);
         self.forget(id, state, t);
     }
 
     /// Drops a finished message from memory, keeping a line of history.
-    fn forget(&mut self, id: MessageId, state: State, t: &mut Turn<'_, impl Log, impl Rules>) {
+    pub(super) fn forget(&mut self, id: MessageId, state: State, t: &mut Turn<'_, impl Log, impl Rules>) {
         let job = self.index.take_hot(id);
         let Some(item) = self.index.remove(id) else { return };
         t.log.release(item.location);
@@ -265,15 +207,35 @@ impl Ledger {
     /// Writes that a thing other than a message is finished, and forgets it.
     pub(super) fn close(&mut self, id: MessageId, t: &mut Turn<'_, impl Log, impl Rules>) -> Option<What> {
         let item = self.index.remove(id)?;
-        t.log.append_change(kind::DONE, id, &[]);
+        self.log_done([id], t.log);
         t.log.release(item.location);
         Some(item.what)
     }
 
-    fn mail_done(&mut self, id: MessageId, how: MailEnd, t: &mut Turn<'_, impl Log, impl Rules>) {
-        let Some(&Item { what: What::Mail { account }, .. }) = self.index.get(id) else { return };
-        self.close(id, t);
-        t.effects.push(Effect::Note(Note::MailEnded { account, how }));
+    fn mail_done(&mut self, items: &[(MessageId, MailEnd)], t: &mut Turn<'_, impl Log, impl Rules>) {
+        for items in items.chunks(DONE_AT_ONCE) {
+            let mut ended: SmallVec<[(MessageId, Location); 64]> = SmallVec::new();
+            for (id, how) in items {
+                let Some(&Item { what: What::Mail { account }, location }) = self.index.get(*id) else { continue };
+                self.index.remove(*id);
+                ended.push((*id, location));
+                match t.effects.last_mut() {
+                    Some(Effect::Note(Note::MailEnded { account: a, how: h, count })) if (*a, *h) == (account, *how) => *count += 1,
+                    _ => t.effects.push(Effect::Note(Note::MailEnded { account, how: *how, count: 1 })),
+                }
+            }
+            self.log_done(ended.iter().map(|(id, _)| *id), t.log);
+            ended.iter().for_each(|(_, location)| t.log.release(*location));
+        }
+    }
+
+    /// One record says that all of these are finished.
+    pub(super) fn log_done(&mut self, ids: impl IntoIterator<Item = MessageId>, log: &mut impl Log) {
+        let mut ids = ids.into_iter();
+        let Some(first) = ids.next() else { return };
+        self.scratch.clear();
+        ids.for_each(|id| self.scratch.put_u64(id.0));
+        log.append_change(kind::DONE, first, &self.scratch);
     }
 
     /// What time alone brings: parked receipts that found nothing, receipts that never came, MO parts that never came.

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::event::MAX_PARTS;
 use crate::message::{Address, MessageId, OperatorKey};
+use crate::receipt::{self, ReceiptId};
 
 /// Tables that the entries are spread over, so that each grows in a moment. Not a power of two: at ten million entries, as many
 /// as a gateway is made for, they are then five sixths full, and not half empty because they have just doubled.
@@ -20,6 +21,33 @@ const SHARDS: u64 = 768;
 /// Fingerprint of an operator and one spelling of an id it gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(u64);
+
+/// The keys a receipt is looked up by.
+pub type Keys = SmallVec<[Key; 2]>;
+
+/// Makes keys. Those of one ledger come from clones of one maker; they are made where the ids are read, so that the journal thread,
+/// which everything waits for, only looks them up.
+#[derive(Debug, Clone, Default)]
+pub struct KeyMaker {
+    hasher: DefaultHashBuilder,
+}
+
+impl KeyMaker {
+    /// The key of the id in an operator's response; `None` when it gave none.
+    pub fn of_response(&self, operator: OperatorKey, form: ReceiptId, id: &[u8]) -> Option<Key> {
+        receipt::id::stored_key(form, id).map(|id| self.key(operator, &id))
+    }
+
+    /// The keys to look an operator's receipt up by, in order.
+    pub fn of_receipt(&self, operator: OperatorKey, form: ReceiptId, id: &[u8]) -> Keys {
+        receipt::id::sought_keys(form, id).map(|id| self.key(operator, &id)).collect()
+    }
+
+    /// The key of `id` in the namespace of `operator`: all its binds share one (interop: receipts come on any of them).
+    fn key(&self, operator: OperatorKey, id: &(impl Hash + ?Sized)) -> Key {
+        Key(self.hasher.hash_one((operator, id)))
+    }
+}
 
 /// A part that waits for its receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +108,6 @@ pub struct Correlation {
     begins_above: usize,
     /// Entries that the round has to look at for those that have come since it began.
     owed: usize,
-    hasher: DefaultHashBuilder,
 }
 
 /// Entries looked at, while a round lasts, for each one that comes: a round ends before a quarter as many have come as there were.
@@ -97,17 +124,11 @@ impl Default for Correlation {
             round: None,
             begins_above: FEW,
             owed: 0,
-            hasher: DefaultHashBuilder::default(),
         }
     }
 }
 
 impl Correlation {
-    /// The key of `id` in the namespace of `operator`: all its binds share one (interop: receipts come on any of them).
-    pub fn key(&self, operator: OperatorKey, id: &(impl Hash + ?Sized)) -> Key {
-        Key(self.hasher.hash_one((operator, id)))
-    }
-
     pub fn insert(&mut self, key: Key, target: Target) {
         let entry = Entry::new(key, target);
         let place = self.shards[shard(key)].entry(key.0, |other| *other == entry, |other| other.key.0);
@@ -203,6 +224,10 @@ fn fit(sent_to: u32, (source, destination): (u32, u32)) -> Option<Fit> {
 /// survive every way of writing a number: national, international, with or without `+`.
 pub fn suffix(digits: &[u8]) -> u32 {
     const DIGITS: usize = 7;
+    // Almost always there is nothing else among them.
+    if let Some(last) = digits.last_chunk::<DIGITS>().filter(|last| last.iter().all(u8::is_ascii_digit)) {
+        return last.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0')) + 1;
+    }
     let mut value = 0u32;
     let mut scale = 1u32;
     let mut count = 0;
@@ -218,17 +243,17 @@ pub fn suffix(digits: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn numbered(correlation: &Correlation, id: u64) -> (Key, Target) {
-        (correlation.key(OperatorKey(1), &id), Target { message: MessageId(id), part: 0 })
+    fn numbered(keys: &KeyMaker, id: u64) -> (Key, Target) {
+        (keys.key(OperatorKey(1), &id), Target { message: MessageId(id), part: 0 })
     }
 
     #[test]
     fn what_need_not_be_kept_is_forgotten_by_and_by_and_nothing_else() {
         const KEPT: u64 = 2_000;
-        let mut correlation = Correlation::default();
+        let (mut correlation, keys) = (Correlation::default(), KeyMaker::default());
         let mut most = 0;
         for id in 0..100_000 {
-            let (key, target) = numbered(&correlation, id);
+            let (key, target) = numbered(&keys, id);
             correlation.insert(key, target);
             // Every hundredth lives on, besides the newest.
             if id % 50 == 0 {
@@ -239,18 +264,28 @@ mod tests {
         assert!(most < 2 * KEPT as usize + 2 * FEW, "{most} at once");
         assert_eq!(correlation.len, correlation.shards.iter().map(HashTable::len).sum::<usize>());
         let known = |id| {
-            let (key, target) = numbered(&correlation, id);
+            let (key, target) = numbered(&keys, id);
             correlation.targets(key).any(|found| found == target)
         };
         assert!((0..100_000).filter(|id| id % 100 == 0 || id + KEPT >= 100_000).all(known));
     }
 
     #[test]
+    fn the_suffix_of_a_number_is_its_last_seven_digits_however_it_is_written() {
+        for number in ["358401234567", "+358401234567", "0401234567", "1234567", "+358 40 123 4567", "040-123 45 67"] {
+            assert_eq!(suffix(number.as_bytes()), 1_234_568, "{number}");
+        }
+        for short in ["", "123456", "12345a", "INFO", "1 2 3 4 5 6"] {
+            assert_eq!(suffix(short.as_bytes()), 0, "{short}");
+        }
+    }
+
+    #[test]
     fn a_million_parts_that_wait_are_not_gone_through_again_and_again() {
-        let mut correlation = Correlation::default();
+        let (mut correlation, keys) = (Correlation::default(), KeyMaker::default());
         let looked = std::cell::Cell::new(0u64);
         for id in 0..1_000_000 {
-            let (key, target) = numbered(&correlation, id);
+            let (key, target) = numbered(&keys, id);
             correlation.insert(key, target);
             correlation.sweep(|_| {
                 looked.set(looked.get() + 1);

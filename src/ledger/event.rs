@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::correlation::{Key, Keys};
 use super::quarantine::Case;
 use crate::message::{AccountKey, Address, Job, Mail, MessageId, Mo, OperatorKey, Timestamp};
 use crate::receipt::{Receipt, State};
@@ -16,20 +17,42 @@ pub type OperatorId = SmallVec<[u8; 24]>;
 pub enum Event {
     /// A submission passed every rule; once durable it is ours.
     Accept(Arc<Job>),
-    /// An operator took part `part` (from 0) of `total`.
-    Sent { job: Arc<Job>, operator: OperatorKey, part: u8, total: u8, operator_id: OperatorId },
+    /// An operator took parts.
+    Sent { operator: OperatorKey, parts: Vec<SentPart> },
     /// Parts will never be sent: those of the set, of so many; `None` for all that have not been sent.
     Failed { id: MessageId, operator: Option<OperatorKey>, parts: Option<(PartSet, u8)>, failure: Failure },
     /// An operator delivered a receipt. In a box, as is the next one, because most events are far smaller.
     Receipt(Box<Received>),
     /// An operator delivered a mobile-originated message or a part of one.
     Mo(Box<Mo>),
-    /// A mailbox item has left the mailbox.
-    MailDone { id: MessageId, how: MailEnd },
+    /// Items have left their mailbox.
+    MailDone(Vec<(MessageId, MailEnd)>),
     /// A message that was in flight brings sessions down: it is kept, but not sent again.
     Quarantine { job: Arc<Job>, case: Case },
     /// Somebody has decided about a quarantined message.
     Release { id: MessageId, how: Release },
+}
+
+impl Event {
+    /// How many things happened: a list counts as many events as it holds.
+    pub fn count(&self) -> usize {
+        match self {
+            Event::Sent { parts, .. } => parts.len(),
+            Event::MailDone(items) => items.len(),
+            _ => 1,
+        }
+    }
+}
+
+/// A part that an operator took: `part` (from 0) of `total`.
+#[derive(Debug, Clone)]
+pub struct SentPart {
+    pub job: Arc<Job>,
+    pub part: u8,
+    pub total: u8,
+    pub operator_id: OperatorId,
+    /// What its receipt is looked up by; `None` when the response gave no id.
+    pub key: Option<Key>,
 }
 
 /// What becomes of a quarantined message.
@@ -46,6 +69,8 @@ pub enum Release {
 pub struct Received {
     pub operator: OperatorKey,
     pub receipt: Receipt,
+    /// What its message is looked up by, in this order; none when it names no id.
+    pub keys: Keys,
     /// The handset's number, mostly.
     pub source: Address,
     pub destination: Address,
@@ -127,11 +152,6 @@ pub struct Waiting {
 /// Things to be counted; the journal thread turns them into metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Note {
-    /// Milliseconds from acceptance until an operator took the part.
-    PartSent {
-        operator: OperatorKey,
-        milliseconds: u64,
-    },
     PartFailed {
         operator: Option<OperatorKey>,
         state: State,
@@ -191,9 +211,10 @@ pub enum Note {
     NoOperatorId {
         operator: OperatorKey,
     },
-    /// An item left the mailbox.
+    /// Items left the mailbox.
     MailEnded {
         account: AccountKey,
         how: MailEnd,
+        count: u64,
     },
 }

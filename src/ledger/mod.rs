@@ -22,6 +22,7 @@ mod quarantine;
 mod receipt_mail;
 mod receipts;
 mod restore;
+mod sent;
 mod status;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -35,8 +36,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use codec::{Unreadable, put_message};
+pub use correlation::{Key, KeyMaker, Keys};
 pub use event::{
-    Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Received, Release, Status, Waiting, all_parts,
+    Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Received, Release, SentPart, Status, Waiting, all_parts,
 };
 pub use quarantine::{Case, Quarantined};
 pub use restore::Restored;
@@ -60,11 +62,11 @@ pub mod kind {
     pub const MESSAGE: u8 = 1;
     /// Full: a message with the state of its parts, written when the record before it is moved.
     pub const CARRIED: u8 = 2;
-    /// An operator took a part.
+    /// An operator took parts of one message or several.
     pub const SENT: u8 = 3;
     /// A part got its final state while others have not.
     pub const PART_FINAL: u8 = 4;
-    /// The thing is finished.
+    /// The thing is finished, and so are those whose ids the payload names.
     pub const DONE: u8 = 5;
     /// Full: a mailbox item; it may finish a message or the parts of an MO message in the same breath.
     pub const MAIL: u8 = 6;
@@ -154,6 +156,7 @@ impl Ids {
 #[derive(Debug)]
 pub struct Ledger {
     index: Index,
+    keys: KeyMaker,
     correlation: Correlation,
     parking: Parking,
     quarantine: Quarantine,
@@ -169,6 +172,8 @@ pub struct Ledger {
     operators: KnownNames,
     /// Records are written here first.
     scratch: Vec<u8>,
+    /// And those that grow while others are written.
+    list: Vec<u8>,
 }
 
 /// Unmatched receipts kept for `smppgw ctl receipts`.
@@ -179,9 +184,10 @@ const EXPIRIES_PER_TICK: usize = 10_000;
 
 impl Ledger {
     /// An empty ledger. `hot`: of so many of the newest ids the payload stays in memory; `history`: finished messages kept for look-up.
-    pub fn new(ids: Ids, accounts: Arc<Names>, operators: Arc<Names>, hot: usize, history: usize) -> Self {
+    pub fn new(ids: Ids, keys: KeyMaker, accounts: Arc<Names>, operators: Arc<Names>, hot: usize, history: usize) -> Self {
         Ledger {
             index: Index::new(hot),
+            keys,
             correlation: Correlation::default(),
             parking: Parking::default(),
             quarantine: Quarantine::new(),
@@ -194,6 +200,7 @@ impl Ledger {
             accounts,
             operators: KnownNames::new(operators),
             scratch: Vec::new(),
+            list: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::apply::MailClose;
-use super::correlation::{Correlation, Found, Key, Sight, Target};
+use super::correlation::{Found, Key, Sight, Target};
 use super::event::{Effect, Note, Received};
 use super::index::{Item, Pending, What};
 use super::part::{Part, PartState};
@@ -11,22 +11,11 @@ use super::receipt_mail::Verdict;
 use super::status::UnmatchedReceipt;
 use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, UNMATCHED_KEPT, kind};
 use crate::message::{MessageId, OperatorKey, Timestamp};
-use crate::receipt::{self, Receipt, State};
+use crate::receipt::{Receipt, State};
 
 impl Ledger {
-    /// The key under which a receipt for the id of a response will come.
-    pub(super) fn stored_key(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> Option<Key> {
-        stored_key(&self.correlation, operator, id, rules)
-    }
-
-    /// Keys to try, in order, for the id of a receipt.
-    fn sought_keys(&self, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> SmallVec<[Key; 2]> {
-        let keys = receipt::id::sought_keys(rules.receipt_id(operator), id);
-        keys.map(|key| self.correlation.key(operator, &key)).collect()
-    }
-
-    fn owner(&self, keys: &[Key], received: &Received) -> Found {
-        self.correlation.find(keys, &received.source, &received.destination, |target| self.sight(target))
+    fn owner(&self, received: &Received) -> Found {
+        self.correlation.find(&received.keys, &received.source, &received.destination, |target| self.sight(target))
     }
 
     fn sight(&self, target: Target) -> Sight {
@@ -45,17 +34,16 @@ impl Ledger {
 
     pub(super) fn receipt(&mut self, received: Box<Received>, t: &mut Turn<'_, impl Log, impl Rules>) {
         let operator = received.operator;
-        let keys = self.sought_keys(operator, &received.receipt.id, t.rules);
-        if keys.is_empty() {
+        if received.keys.is_empty() {
             // Nothing will ever be found by no id.
             return self.unmatched_receipt(&received, t);
         }
-        match self.owner(&keys, &received) {
+        match self.owner(&received) {
             Found::One(target) => return self.matched(target, operator, &received.receipt, t),
             Found::Ambiguous => t.effects.push(Effect::Note(Note::ReceiptAmbiguous { operator })),
             Found::Nothing => {}
         }
-        self.park(received, &keys, t);
+        self.park(received, t);
     }
 
     fn matched(&mut self, target: Target, operator: OperatorKey, receipt: &Receipt, t: &mut Turn<'_, impl Log, impl Rules>) {
@@ -108,14 +96,14 @@ impl Ledger {
         }
     }
 
-    fn park(&mut self, parked: Box<Received>, keys: &[Key], t: &mut Turn<'_, impl Log, impl Rules>) {
+    fn park(&mut self, parked: Box<Received>, t: &mut Turn<'_, impl Log, impl Rules>) {
         let id = self.ids.next();
         let operator = parked.operator;
         self.scratch.clear();
         super::restore::put_parked(&mut self.scratch, &parked, self.operators.name(Some(operator)));
         let location = t.log.append_full(kind::PARKED, id, &self.scratch);
         t.effects.push(Effect::Note(Note::ReceiptParked { operator }));
-        self.parking.add(operator, parked.received_at, id, keys);
+        self.parking.add(operator, parked.received_at, id, &parked.keys);
         self.index.insert(id, Item { location, what: What::Parked(parked) });
         if let Some(oldest) = self.parking.excess(operator) {
             self.parked_expired(oldest, t);
@@ -133,8 +121,7 @@ impl Ledger {
     /// write leaves it parked.
     fn match_parked(&mut self, id: MessageId, t: &mut Turn<'_, impl Log, impl Rules>) -> bool {
         let Some(parked) = self.parked_receipt(id).cloned() else { return false };
-        let keys = self.sought_keys(parked.operator, &parked.receipt.id, t.rules);
-        let Found::One(target) = self.owner(&keys, &parked) else { return false };
+        let Found::One(target) = self.owner(&parked) else { return false };
         t.effects.push(Effect::Note(Note::ReceiptUnparked { operator: parked.operator }));
         self.matched(target, parked.operator, &parked.receipt, t);
         self.drop_parked(id, t);
@@ -238,23 +225,19 @@ impl Ledger {
         }
         for (part, slot) in (0u8..).zip(parts.iter()) {
             let Some(operator) = slot.operator() else { continue };
-            if let Some(key) = stored_key(&self.correlation, operator, &slot.operator_id.octets(), rules) {
+            if let Some(key) = self.keys.of_response(operator, rules.receipt_id(operator), &slot.operator_id.octets()) {
                 self.correlation.insert(key, Target { message: id, part });
             }
         }
     }
 
     pub(super) fn resume_parked(&mut self, id: MessageId, rules: &impl Rules) {
-        let Some(parked) = self.parked_receipt(id) else { return };
-        let (operator, since) = (parked.operator, parked.received_at);
-        let keys = self.sought_keys(operator, &parked.receipt.id, rules);
-        self.parking.add(operator, since, id, &keys);
+        let Some(Item { what: What::Parked(parked), .. }) = self.index.get_mut(id) else { return };
+        let operator = parked.operator;
+        parked.keys = self.keys.of_receipt(operator, rules.receipt_id(operator), &parked.receipt.id);
+        self.parking.add(operator, parked.received_at, id, &parked.keys);
         self.recheck.push(id);
     }
-}
-
-fn stored_key(correlation: &Correlation, operator: OperatorKey, id: &[u8], rules: &impl Rules) -> Option<Key> {
-    receipt::id::stored_key(rules.receipt_id(operator), id).map(|key| correlation.key(operator, &key))
 }
 
 /// The moment `duration` before `now`; `None` when there was none.

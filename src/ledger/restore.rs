@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
 use super::codec::{self, Reader, Unreadable, put_short, state};
+use super::correlation::Keys;
 use super::event::{Effect, MAX_PARTS, Received, Waiting};
 use super::index::{Item, Pending, What};
 use super::known::KnownNames;
@@ -50,9 +51,9 @@ impl Ledger {
                 let case = Case::read(&mut r, &self.operators)?;
                 self.restore_message(id, location, &message, parts, Some(case));
             }
-            kind::SENT => self.restore_sent(id, &mut r)?,
+            kind::SENT => self.restore_sent(&mut r)?,
             kind::PART_FINAL => self.restore_part_final(id, &PartFinal::read(&mut r)?),
-            kind::DONE => self.restore_end(id),
+            kind::DONE => self.restore_ends(id, &mut r)?,
             kind::MAIL => self.restore_mail(id, location, &mut r)?,
             kind::PARKED => {
                 let parked = parked(&mut r, &self.operators)?;
@@ -98,15 +99,28 @@ impl Ledger {
         Ok(())
     }
 
-    fn restore_sent(&mut self, id: MessageId, r: &mut Reader) -> Result<(), Unreadable> {
-        let (part, total, at) = (r.u8()?, r.u8()?, r.u32()?);
-        let (operator, operator_id) = (r.name()?, r.short()?);
+    /// All of it is read before any of it counts, as everywhere here.
+    fn restore_ends(&mut self, first: MessageId, r: &mut Reader) -> Result<(), Unreadable> {
+        let ids = std::iter::from_fn(|| (!r.0.is_empty()).then(|| r.u64().map(MessageId)));
+        let others: Vec<MessageId> = ids.collect::<Result<_, _>>()?;
+        std::iter::once(first).chain(others).for_each(|id| self.restore_end(id));
+        Ok(())
+    }
+
+    fn restore_sent(&mut self, r: &mut Reader) -> Result<(), Unreadable> {
+        let (at, operator) = (r.u32()?, r.name()?);
         if operator.is_empty() {
             return Err(Unreadable);
         }
+        let mut parts = Vec::new();
+        while !r.0.is_empty() {
+            parts.push((MessageId(r.u64()?), r.u8()?, r.u8()?, r.short()?));
+        }
         let operator = self.operators.intern(&operator);
-        if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part, total)) {
-            *slot = Part { state: PartState::Sent { operator, at }, operator_id: operator_id[..].into() };
+        for (id, part, total, operator_id) in parts {
+            if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part, total)) {
+                *slot = Part { state: PartState::Sent { operator, at }, operator_id: operator_id[..].into() };
+            }
         }
         Ok(())
     }
@@ -369,5 +383,6 @@ fn parked(r: &mut Reader, operators: &KnownNames) -> Result<Received, Unreadable
         network_error_code,
         intermediate,
     };
-    Ok(Received { operator, receipt, source, destination, received_at: since })
+    // Its keys follow with the rules, see `resume_parked`.
+    Ok(Received { operator, receipt, keys: Keys::new(), source, destination, received_at: since })
 }

@@ -136,7 +136,7 @@ impl World {
 
     pub fn with(rules: TestRules) -> Self {
         let (accounts, operators) = names();
-        let ledger = Ledger::new(Ids::starting_at(1_000), accounts, operators, 4, 100);
+        let ledger = Ledger::new(Ids::starting_at(1_000), KeyMaker::default(), accounts, operators, 4, 100);
         World { ledger, log: MemoryLog::default(), rules, now: Timestamp(1_000_000), effects: Vec::new() }
     }
 
@@ -169,7 +169,7 @@ impl World {
         let (accounts, operators) = (self.ledger.accounts.clone(), self.ledger.operators.table().clone());
         let ids = Ids::starting_at(self.ledger.ids.0.load(Ordering::Relaxed));
         ids.raise(self.log.records.iter().map(|record| record.id.0 + 1).max().unwrap_or(0));
-        let mut ledger = Ledger::new(ids, accounts, operators, 4, 100);
+        let mut ledger = Ledger::new(ids, self.ledger.keys.clone(), accounts, operators, 4, 100);
         let mut log = MemoryLog { records: Vec::new(), first: self.log.first };
         for (at, record) in self.log.records.iter().enumerate() {
             if at >= self.log.first {
@@ -209,7 +209,8 @@ impl World {
 
     pub fn sent(&mut self, job: &Arc<Job>, (part, total): (u8, u8), operator: OperatorKey, operator_id: &str) {
         let operator_id = OperatorId::from_slice(operator_id.as_bytes());
-        self.apply(Event::Sent { job: job.clone(), operator, part, total, operator_id });
+        let key = self.ledger.keys.of_response(operator, self.rules.receipt_id, &operator_id);
+        self.apply(Event::Sent { operator, parts: vec![SentPart { job: job.clone(), part, total, operator_id, key }] });
     }
 
     pub fn receipt(&mut self, operator: OperatorKey, operator_id: &str, state: State) {
@@ -222,7 +223,8 @@ impl World {
     }
 
     pub fn receipt_from_to(&mut self, operator: OperatorKey, receipt: Receipt, source: Address, destination: Address) {
-        self.apply(received(operator, receipt, source, destination, self.now));
+        let keys = self.ledger.keys.of_receipt(operator, self.rules.receipt_id, &receipt.id);
+        self.apply(received(operator, receipt, keys, source, destination, self.now));
     }
 
     pub fn failed(&mut self, id: u64, parts: Option<(PartSet, u8)>, state: State, status: u32) {
@@ -307,6 +309,6 @@ fn a_pending_message_takes_little_memory() {
 }
 
 /// The event of a receipt.
-pub fn received(operator: OperatorKey, receipt: Receipt, source: Address, destination: Address, now: Timestamp) -> Event {
-    Event::Receipt(Box::new(Received { operator, receipt, source, destination, received_at: now }))
+pub fn received(operator: OperatorKey, receipt: Receipt, keys: Keys, source: Address, destination: Address, now: Timestamp) -> Event {
+    Event::Receipt(Box::new(Received { operator, receipt, keys, source, destination, received_at: now }))
 }

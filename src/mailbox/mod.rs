@@ -67,7 +67,7 @@ pub async fn look(gateway: &Arc<Gateway>) {
         if measure_one(&state, now) > 0 {
             state.wake();
         }
-        events.extend(expired.iter().map(|item| Event::MailDone { id: item.id, how: MailEnd::Expired }));
+        events.extend(expired.iter().map(|item| Event::MailDone(vec![(item.id, MailEnd::Expired)])));
     }
     if let Some(journal) = gateway.journal().filter(|_| !events.is_empty()) {
         journal.submit_in_turns(events).await;

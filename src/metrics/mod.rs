@@ -194,9 +194,14 @@ pub struct Counts(SmallVec<[(&'static str, u64); 4]>);
 impl Counts {
     /// Counts one under the label value.
     pub fn add(&mut self, value: &'static str) {
+        self.add_many(value, 1);
+    }
+
+    /// Counts so many under the label value.
+    pub fn add_many(&mut self, value: &'static str, more: u64) {
         match self.0.iter_mut().find(|(known, _)| *known == value) {
-            Some((_, count)) => *count += 1,
-            None => self.0.push((value, 1)),
+            Some((_, count)) => *count += more,
+            None => self.0.push((value, more)),
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::accept::fields;
 use crate::config::Operator;
-use crate::ledger::{Event, Received};
+use crate::ledger::{Event, KeyMaker, Received};
 use crate::message::{Mo, OperatorKey, Timestamp};
 use crate::receipt::text::{Delivery, from_parts};
 use crate::smpp::{CommandStatus, Frame, MessageView, Strictness, tlv};
@@ -25,6 +25,7 @@ pub fn read(
     operator: &Operator,
     strictness: Strictness,
     now: Timestamp,
+    keys: &KeyMaker,
 ) -> Result<Event, CommandStatus> {
     let view = MessageView::parse(frame, strictness).map_err(|error| error.status())?;
     let text = view.message_text().map_err(|error| error.status())?;
@@ -39,7 +40,8 @@ pub fn read(
     if let Some(mut receipt) = from_parts(delivery) {
         receipt.done = receipt.done.map(|date| date.in_utc(operator.receipt_time_zone.whole_seconds()));
         let (source, destination) = (view.source.to_address(), view.destination.to_address());
-        return Ok(Event::Receipt(Box::new(Received { operator: key, receipt, source, destination, received_at: now })));
+        let keys = keys.of_receipt(key, operator.receipt_id, &receipt.id);
+        return Ok(Event::Receipt(Box::new(Received { operator: key, receipt, keys, source, destination, received_at: now })));
     }
     Ok(Event::Mo(Box::new(mo(&view, text, operator, now))))
 }

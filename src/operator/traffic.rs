@@ -44,8 +44,8 @@ pub(super) struct Token {
 
 /// What a place in a batch is waiting for.
 enum Waiting {
-    /// The outcome of a request: its window slot is free when it is durable.
-    Outcome,
+    /// The outcomes of so many requests: their window slots are free when they are durable.
+    Outcomes(usize),
     /// The operator's deliver_sm: it is answered when it is durable.
     Deliver(Ticket),
 }
@@ -72,6 +72,8 @@ pub(super) struct Traffic<'a> {
     answers: bool,
     /// What became of our requests, by class, since this was last looked at.
     outcomes: Counts,
+    /// Parts taken by the operator since then.
+    sent: u64,
     /// Messages whose parts did not all fit in the window yet.
     unfinished: VecDeque<Place>,
     pace: Pace,
@@ -110,6 +112,7 @@ impl<'a> Traffic<'a> {
             probe: None,
             answers: false,
             outcomes: Counts::default(),
+            sent: 0,
             unfinished: VecDeque::new(),
             pace: Pace::new(link::now()),
             scratch: submit::Scratch::default(),
@@ -136,6 +139,7 @@ impl<'a> Traffic<'a> {
             self.handle_events();
             self.note_answers();
             self.outcomes.move_into(&self.context.state.metrics.outcomes);
+            self.context.state.metrics.sent.increment(std::mem::take(&mut self.sent));
             self.submit_batch();
             if self.closed.is_some() && self.open_batches.is_empty() && self.events.is_empty() {
                 break;
@@ -193,9 +197,9 @@ impl<'a> Traffic<'a> {
         let time = self.context.gateway.clock.at(now);
         while let Some(event) = self.link.session.poll_event() {
             match event {
-                Event::Response { token, frame, status, sent_at: _ } => self.answered(token, &frame, status),
+                Event::Response { token, frame, status, sent_at: _ } => self.answered(token, &frame, status, time),
                 Event::NoResponse { token, sequence } => self.no_response(token, sequence),
-                Event::LateResponse(frame) => self.late(&frame),
+                Event::LateResponse(frame) => self.late(&frame, time),
                 Event::Request(frame) => self.request(&frame, now, time),
                 Event::Fault(fault) => self.context.gateway.operator_faults.faults.increment(fault.word(), 1),
                 Event::Unbinding => {
@@ -243,14 +247,14 @@ impl<'a> Traffic<'a> {
 
     // What we sent.
 
-    fn answered(&mut self, token: Token, frame: &Frame, status: CommandStatus) {
+    fn answered(&mut self, token: Token, frame: &Frame, status: CommandStatus, time: Timestamp) {
         let config = &self.context.settings.config;
         let class = classify(status, &config.status);
         self.outcomes.add(class.word());
         match class {
             Class::Ok => {
                 let operator_id = OperatorId::from_slice(MessageResponseView::parse(frame).message_id);
-                self.part_sent(token, operator_id);
+                self.part_sent(token, operator_id, time);
             }
             Class::Throttle => {
                 self.pace.throttled(link::now());
@@ -275,7 +279,7 @@ impl<'a> Traffic<'a> {
         self.link.session.close();
     }
 
-    fn part_sent(&mut self, token: Token, operator_id: OperatorId) {
+    fn part_sent(&mut self, token: Token, operator_id: OperatorId, time: Timestamp) {
         let Some(active) = self.active.get_mut(token.message) else { return };
         active.open -= 1;
         active.item.done |= 1 << token.part;
@@ -288,8 +292,7 @@ impl<'a> Traffic<'a> {
             active.item.payload.clone()
         };
         let Some(job) = job else { return };
-        let operator = self.context.state.key;
-        self.record_outcome(ledger::Event::Sent { job, operator, part: token.part, total, operator_id });
+        self.record_sent(job, token.part, total, operator_id, time);
         self.settle(token.message);
     }
 
@@ -307,7 +310,7 @@ impl<'a> Traffic<'a> {
     }
 
     /// An answer after all: if it is positive the part is sent, and if the message is still waiting to be sent again it need not be.
-    fn late(&mut self, frame: &Frame) {
+    fn late(&mut self, frame: &Frame, time: Timestamp) {
         self.context.state.metrics.late_responses.increment(1);
         let Some(at) = self.overdue.iter().position(|(sequence, ..)| *sequence == frame.sequence()) else { return };
         let Some((_, job, part, total)) = self.overdue.remove(at) else { return };
@@ -323,8 +326,7 @@ impl<'a> Traffic<'a> {
                 }
             }
         });
-        let operator = self.context.state.key;
-        self.record_outcome(ledger::Event::Sent { job, operator, part, total, operator_id });
+        self.record_sent(job, part, total, operator_id, time);
     }
 
     /// A part was not taken. What that means for the message is decided when none of its parts is open any more.
@@ -423,7 +425,7 @@ impl<'a> Traffic<'a> {
             CommandId::DeliverSm | CommandId::DataSm => {
                 let strictness = self.link.session.strictness();
                 let (key, config) = (self.context.state.key, &self.context.settings.config);
-                match deliver::read(frame, key, config, strictness, time) {
+                match deliver::read(frame, key, config, strictness, time, &self.context.gateway.keys) {
                     Ok(event) => {
                         self.to_answer += 1;
                         self.record(event, Waiting::Deliver(ticket));

@@ -81,7 +81,7 @@ pub(super) struct Serving<'a> {
     parts: u64,
     open_batches: VecDeque<(u64, Vec<Submitted>)>,
     next_ticket: u64,
-    done_mail: Vec<LedgerEvent>,
+    done_mail: Vec<(MessageId, MailEnd)>,
     scratch: Scratch,
     /// Items that were not acknowledged in time, by the sequence number of their deliver_sm: an answer may still come.
     overdue: VecDeque<(u32, MessageId)>,
@@ -296,10 +296,13 @@ impl<'a> Serving<'a> {
     /// Hands what has gathered to the journal: submissions as one batch, mailbox items that are done as another.
     fn submit_batches(&mut self) {
         let Some(journal) = self.gateway.journal() else { return };
-        if !self.done_mail.is_empty()
-            && let Err(batch) = journal.submit(Batch { events: std::mem::take(&mut self.done_mail), reply: None })
-        {
-            self.done_mail = batch.events;
+        if !self.done_mail.is_empty() {
+            let done = LedgerEvent::MailDone(std::mem::take(&mut self.done_mail));
+            if let Err(mut batch) = journal.submit(Batch { events: vec![done], reply: None })
+                && let Some(LedgerEvent::MailDone(items)) = batch.events.pop()
+            {
+                self.done_mail = items;
+            }
         }
         if self.events.is_empty() || self.open_batches.len() >= OPEN_BATCHES {
             return;
@@ -385,7 +388,7 @@ impl<'a> Serving<'a> {
             Ok(delivery) => delivery,
             Err(error) => {
                 tracing::warn!(account = %self.account.config.system_id, %error, "an MO message cannot be coded for the account");
-                self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Refused });
+                self.done_mail.push((item.id, MailEnd::Refused));
                 return;
             }
         };
@@ -408,10 +411,10 @@ impl<'a> Serving<'a> {
                 {
                     self.forwarded.add(receipt.state.word());
                 }
-                self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Delivered });
+                self.done_mail.push((item.id, MailEnd::Delivered));
             }
             Class::Permanent | Class::PermanentDestination => {
-                self.done_mail.push(LedgerEvent::MailDone { id: item.id, how: MailEnd::Refused });
+                self.done_mail.push((item.id, MailEnd::Refused));
             }
             _ => self.mail_later(item),
         }

@@ -8,7 +8,7 @@ use smppgw::clock::Clock;
 use smppgw::config::{self, Config, Disk as Folder};
 use smppgw::gateway::{Gateway, Outside, Settings};
 use smppgw::journal::{self, Host, Journal, Steps};
-use smppgw::ledger::{Ids, Ledger, Restored};
+use smppgw::ledger::{Ids, KeyMaker, Ledger, Restored};
 use smppgw::link::Connector;
 use smppgw::message::{Names, Timestamp};
 use smppgw::operator::pool::{Housekeeping, Pool};
@@ -100,16 +100,18 @@ impl Node {
         let names = (Arc::<Names>::default(), Arc::<Names>::default());
         let settings = settings(config, &names);
         let (metrics, _exporter) = metrics::install(None).map_err(|error| error.to_string())?;
-        let ids = Ids::starting_at(1);
-        let limits = settings.config.limits.hot_messages;
-        let mut ledger = Ledger::new(ids.clone(), names.0.clone(), names.1.clone(), limits, settings.config.messages.history);
+        let (ids, keys) = (Ids::starting_at(1), KeyMaker::default());
+        let limits = &settings.config.limits;
+        let (names_0, names_1) = (names.0.clone(), names.1.clone());
+        let mut ledger =
+            Ledger::new(ids.clone(), keys.clone(), names_0, names_1, limits.hot_messages, settings.config.messages.history);
         let (mut spool, opened) = journal::open(drive.disk(), SPOOL, &mut ledger).map_err(|error| error.to_string())?;
         let outside = Outside {
             clock: Clock::showing(BEGINNING.plus(world.elapsed())),
             chance: Chance::seeded(world.number(0, u64::MAX - 1)),
             connector: Connector::Simulated(Arc::new(Reach(net.clone()))),
         };
-        let gateway = Gateway::new(settings, names.0.clone(), names.1.clone(), ids, metrics, outside);
+        let gateway = Gateway::new(settings, names.0.clone(), names.1.clone(), ids, keys, metrics, outside);
         let rules = gateway.settings();
         let now = gateway.clock.now();
         let restored = journal::resume(&mut spool, &mut ledger, &*rules, now, |effects| gateway.deliver(effects));

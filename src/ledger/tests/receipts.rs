@@ -233,10 +233,10 @@ fn an_operator_cannot_park_receipts_without_end() {
     for id in 0..20_003 {
         // The check of the whole log after every event would take its time here.
         let World { ledger, log, rules, now, effects } = &mut world;
-        let mut turn = Turn { now: *now, log, rules, effects };
         let receipt = receipt(&format!("{id}"), State::Delivered);
-        let event = received(A, receipt, Address::default(), Address::default(), turn.now);
-        ledger.apply(event, &mut turn);
+        let keys = ledger.keys.of_receipt(A, rules.receipt_id, &receipt.id);
+        let event = received(A, receipt, keys, Address::default(), Address::default(), *now);
+        ledger.apply(event, &mut Turn { now: *now, log, rules, effects });
     }
     world.receipt(B, "1", State::Delivered);
     assert_eq!((world.ledger.parked(), world.ledger.live()), (20_001, 20_001));

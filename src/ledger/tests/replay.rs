@@ -98,7 +98,7 @@ impl Story {
                 let items = self.world.ledger.index.iter().filter(|(_, item)| matches!(item.what, What::Mail { .. }));
                 let ids: BTreeSet<MessageId> = items.map(|(id, _)| id).collect();
                 if let Some(id) = ids.iter().nth(item % ids.len().max(1)) {
-                    self.world.apply(Event::MailDone { id: *id, how: MailEnd::Delivered });
+                    self.world.apply(Event::MailDone(vec![(*id, MailEnd::Delivered)]));
                 }
             }
             Step::Time { seconds } => self.world.tick_after(seconds),

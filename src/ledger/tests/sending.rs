@@ -27,9 +27,9 @@ fn the_application_takes_its_receipt_and_nothing_is_left() {
         world.receipt(A, "abc", State::Delivered);
         let mail = world.mail().remove(0);
         assert_eq!(world.ledger.mail(mail.id, &mut world.log).as_deref(), Some(&*mail));
-        world.apply(Event::MailDone { id: mail.id, how });
-        world.apply(Event::MailDone { id: mail.id, how });
-        assert!(world.noted(Note::MailEnded { account: AccountKey(0), how }));
+        world.apply(Event::MailDone(vec![(mail.id, how)]));
+        world.apply(Event::MailDone(vec![(mail.id, how)]));
+        assert!(world.noted(Note::MailEnded { account: AccountKey(0), how, count: 1 }));
         assert_eq!(world.ledger.live(), 0);
         assert!(beliefs(&world.restarted().ledger).is_empty());
     }

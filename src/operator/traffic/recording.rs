@@ -1,10 +1,17 @@
 //! Outcomes, and what the operator delivers, on their way to the journal; and what is to be done once they are durable.
 
-use super::{OPEN_BATCHES, Traffic, Waiting};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Context, OPEN_BATCHES, Traffic, Waiting};
 use crate::journal::{Ack, Batch};
-use crate::ledger;
+use crate::ledger::{self, OperatorId, SentPart};
 use crate::link;
+use crate::message::{Job, Timestamp};
 use crate::smpp::CommandStatus;
+
+/// As many parts as one read of a busy connection brings answers for.
+const PARTS: usize = 32;
 
 impl Traffic<'_> {
     pub(super) fn record(&mut self, event: ledger::Event, waiting: Waiting) {
@@ -14,7 +21,32 @@ impl Traffic<'_> {
 
     pub(super) fn record_outcome(&mut self, event: ledger::Event) {
         self.unrecorded += 1;
-        self.record(event, Waiting::Outcome);
+        self.record(event, Waiting::Outcomes(1));
+    }
+
+    /// A part that was taken joins those of the same batch, which go first: a receipt that came with the answer finds its message.
+    pub(super) fn record_sent(&mut self, job: Arc<Job>, part: u8, total: u8, operator_id: OperatorId, time: Timestamp) {
+        let Context { gateway, state, settings, .. } = &self.context;
+        let (operator, form) = (state.key, settings.config.receipt_id);
+        let took = Duration::from_millis(time.0.saturating_sub(job.message.accepted_at.0));
+        state.metrics.sent_seconds.record(took.as_secs_f64());
+        self.sent += 1;
+        self.unrecorded += 1;
+        let wanted = job.message.receipt.wants_any();
+        let key = wanted.then(|| gateway.keys.of_response(operator, form, &operator_id)).flatten();
+        let sent = SentPart { job, part, total, operator_id, key };
+        match (self.events.first_mut(), self.waiting.first_mut()) {
+            (Some(ledger::Event::Sent { parts, .. }), Some(Waiting::Outcomes(count))) => {
+                parts.push(sent);
+                *count += 1;
+            }
+            _ => {
+                let mut parts = Vec::with_capacity(PARTS);
+                parts.push(sent);
+                self.events.insert(0, ledger::Event::Sent { operator, parts });
+                self.waiting.insert(0, Waiting::Outcomes(1));
+            }
+        }
     }
 
     /// Hands what has gathered to the journal, as one batch.
@@ -51,7 +83,7 @@ impl Traffic<'_> {
         for (at, waiting) in places.drain(..).enumerate() {
             let status = ack.statuses.get(at).copied().unwrap_or(0);
             match waiting {
-                Waiting::Outcome => self.unrecorded -= 1,
+                Waiting::Outcomes(count) => self.unrecorded -= count,
                 Waiting::Deliver(request) => {
                     self.to_answer -= 1;
                     self.link.session.respond(now, request, CommandStatus::from(status));
