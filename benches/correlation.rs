@@ -110,7 +110,7 @@ impl World {
         let id = self.ids.next();
         let message = message(&self.account, id);
         let job = Arc::new(Job { id, account: AccountKey(0), message, route: smallvec![OPERATOR] });
-        self.apply(Event::Accept(job.clone()));
+        self.apply(job.clone().into());
         let operator_id = operator_id(id);
         let key = self.keys.of_response(OPERATOR, ReceiptId::Same, &operator_id);
         let part = SentPart { job, part: 0, total: 1, operator_id, key };

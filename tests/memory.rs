@@ -135,7 +135,7 @@ fn waiting(count: u64) -> (Ledger, Queue<Job>) {
     let mut world = World::new();
     let mut queue = Queue::new(100);
     for id in 1..=count {
-        world.apply(Event::Accept(job(id)), id);
+        world.apply(job(id).into(), id);
         for effect in world.effects.drain(..) {
             if let Effect::Queue(waiting) = effect {
                 queue.push(item(waiting.job));
@@ -151,7 +151,7 @@ fn sent(count: u64, operator_id: impl Fn(u64) -> String) -> Ledger {
     let mut world = World::new();
     for id in 1..=count {
         let job = job(id);
-        world.apply(Event::Accept(job.clone()), id);
+        world.apply(job.clone().into(), id);
         let operator_id = OperatorId::from_slice(operator_id(id).as_bytes());
         let key = world.keys.of_response(OPERATOR, ReceiptId::Same, &operator_id);
         let parts = vec![SentPart { job, part: 0, total: 1, operator_id, key }];

@@ -250,7 +250,7 @@ async fn with_journal(running: &Running) -> Arc<crate::message::Job> {
     let (journal, _) = Journal::start(spool, ledger, gateway.clone()).expect("a thread");
     gateway.set_journal(journal);
     let job = test_job(42, AccountKey(0));
-    record(gateway, Event::Accept(job.clone())).await;
+    record(gateway, job.clone().into()).await;
     job
 }
 

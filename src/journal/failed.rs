@@ -28,10 +28,11 @@ pub(super) struct Failure {
 impl Failure {
     /// Refuses a batch of submissions at once; everything else waits.
     pub fn hold(&mut self, batch: Batch) {
+        let count = batch.count();
         let submissions = batch.events.iter().any(|event| matches!(event, Event::Accept(_)));
         match batch.reply {
             Some((reply, ticket)) if submissions => {
-                let statuses = vec![SYSTEM_ERROR; batch.events.len()];
+                let statuses = vec![SYSTEM_ERROR; count];
                 // The session may have gone.
                 let _ = reply.try_send(Ack { ticket, statuses, list: Vec::new() });
             }

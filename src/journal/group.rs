@@ -87,21 +87,25 @@ impl<D: Disk, H: Host> Group<D, H> {
         let rules = self.host.rules();
         let now = self.host.now();
         let answer = self.answers.len();
-        let count = batch.events.len();
+        self.ledger.look_ahead(&batch.events);
+        let count = batch.count();
+        let mut at = 0;
         let mut statuses = Vec::new();
         let mut log = SpoolLog::new(&mut self.spool, &mut self.unwritten);
         let mut turn = Turn { now, log: &mut log, rules: &*rules, effects: &mut self.effects };
-        for (at, event) in batch.events.drain(..).enumerate() {
-            if let (Event::Accept(job), Some(_)) = (&event, &batch.reply) {
-                self.accepted.push(Accepted { id: job.id, answer, at });
+        for event in batch.events.drain(..) {
+            if let (Event::Accept(submissions), Some(_)) = (&event, &batch.reply) {
+                self.accepted.extend(submissions.ids().zip(at..).map(|(id, at)| Accepted { id, answer, at }));
             }
-            self.events += event.count();
+            let places = at..at + event.count();
+            at = places.end;
             let status = self.ledger.apply(event, &mut turn);
             if status != 0 {
                 statuses.resize(count, 0);
-                statuses[at] = status;
+                statuses[places].fill(status);
             }
         }
+        self.events += count;
         if let Some((reply, ticket)) = batch.reply {
             self.answers.push(Answer { reply, ack: Ack { ticket, statuses, list: batch.events }, events: count });
         }

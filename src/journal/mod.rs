@@ -57,7 +57,7 @@ const IDLE: Duration = Duration::from_millis(200);
 pub struct Ack {
     /// The batch's own number.
     pub ticket: u64,
-    /// An SMPP status for each event, in order; empty when all of them are durable and well.
+    /// An SMPP status for each event, in order, as they are [counted](Batch::count); empty when all of them are durable and well.
     pub statuses: Vec<Status>,
     /// The list the events came in, empty: the next batch needs one of about the same size.
     pub list: Vec<Event>,
@@ -71,6 +71,13 @@ pub struct Batch {
     pub events: Vec<Event>,
     /// Where the answer goes, and its number. The sender keeps fewer batches open than the channel has room for.
     pub reply: Option<(mpsc::Sender<Ack>, u64)>,
+}
+
+impl Batch {
+    /// How many things happened: what is in lists is counted one by one.
+    pub fn count(&self) -> usize {
+        self.events.iter().map(Event::count).sum()
+    }
 }
 
 /// What the journal thread lives in.

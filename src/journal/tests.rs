@@ -167,7 +167,7 @@ impl World {
 }
 
 fn accept(id: u64) -> Event {
-    Event::Accept(job(id, 1, "358401234567"))
+    job(id, 1, "358401234567").into()
 }
 
 fn sent(id: u64) -> Event {

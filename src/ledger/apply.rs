@@ -5,14 +5,14 @@ use std::sync::Arc;
 use bytes::BufMut;
 use smallvec::SmallVec;
 
-use super::codec::{put_mail, put_message, put_short};
-use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, PartSet, Status, Waiting, all_parts};
+use super::codec::{put_mail, put_short};
+use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, PartSet, Status, Submissions, Waiting, all_parts};
 use super::index::{Item, Pending, What};
 use super::part::{Part, PartState, Parts};
 use super::receipt_mail::{Receipted, Verdict, receipt_mail, three_digits};
 use super::status::Finished;
 use super::{Ledger, Log, Rules, Turn, held, kind};
-use crate::message::{AccountKey, Job, Mail, MessageId, OperatorKey};
+use crate::message::{AccountKey, Mail, MessageId, OperatorKey};
 use crate::receipt::{ReceiptPolicy, State};
 use crate::spool::Location;
 
@@ -27,7 +27,10 @@ impl Ledger {
     /// the SMPP status for whoever sent it.
     pub fn apply(&mut self, event: Event, t: &mut Turn<'_, impl Log, impl Rules>) -> Status {
         match event {
-            Event::Accept(job) => self.accept(job, t),
+            Event::Accept(submissions) => {
+                self.accept(*submissions, t);
+                OK
+            }
             Event::Sent { operator, parts } => {
                 self.sent(operator, &parts, t);
                 OK
@@ -53,15 +56,16 @@ impl Ledger {
         }
     }
 
-    fn accept(&mut self, job: Arc<Job>, t: &mut Turn<'_, impl Log, impl Rules>) -> Status {
-        self.scratch.clear();
-        put_message(&mut self.scratch, &job.message);
-        let location = t.log.append_full(kind::MESSAGE, job.id, &self.scratch);
-        let pending = Pending::new(job.account, &job.message, Parts::None);
-        self.index.insert(job.id, Item { location, what: What::Message(pending) });
-        self.index.keep_hot(job.clone());
-        t.effects.push(Effect::Queue(Waiting { id: job.id, account: job.account, bound_to: None, done: 0, job }));
-        OK
+    fn accept(&mut self, Submissions { jobs, records }: Submissions, t: &mut Turn<'_, impl Log, impl Rules>) {
+        let mut start = 0;
+        for (job, end) in jobs {
+            let location = t.log.append_full(kind::MESSAGE, job.id, &records[start..end]);
+            start = end;
+            let pending = Pending::new(job.account, &job.message, Parts::None);
+            self.index.insert(job.id, Item { location, what: What::Message(pending) });
+            self.index.keep_hot(job.clone());
+            t.effects.push(Effect::Queue(Waiting { id: job.id, account: job.account, bound_to: None, done: 0, job }));
+        }
     }
 
     /// Forgets a submission whose group could not be made durable: it was refused, so it never existed. Where its record stood: the

@@ -1,7 +1,7 @@
 //! A map from ids to small things, made for ids that are given one after the other.
 //!
 //! The ids of a page stand together, so that neighbours share the way there and the cache lines. A page takes memory for the ids in
-//! it, not for those between them: what stays behind when all around it is finished costs little. It grows page by page, never by
+//! it, or about, and not for those between them: what stays behind when all around it is finished costs little. It grows page by page, never by
 //! copying itself.
 
 use hashbrown::HashMap;
@@ -11,6 +11,9 @@ use crate::message::MessageId;
 
 /// Ids of one page: the bits of [`Page::present`].
 const IDS: u64 = u32::BITS as u64;
+
+/// Things that a page has room for in the beginning.
+const FIRST: usize = 8;
 
 #[derive(Debug)]
 pub(super) struct ById<T> {
@@ -23,17 +26,61 @@ pub(super) struct ById<T> {
 struct Page<T> {
     /// Which of the ids are here.
     present: u32,
-    items: Vec<T>,
+    /// Which of them have a place in `items`. That of a thing that has left stays empty until many are, so that the others need not move
+    /// up each time.
+    placed: u32,
+    items: Vec<Option<T>>,
 }
 
 impl<T> Page<T> {
-    /// Where the thing of an id stands, or would.
-    fn at(&self, bit: u32) -> usize {
-        (self.present & (bit - 1)).count_ones() as usize
+    fn new() -> Self {
+        Page { present: 0, placed: 0, items: Vec::with_capacity(FIRST) }
     }
 
-    fn position(&self, bit: u32) -> Option<usize> {
-        (self.present & bit != 0).then(|| self.at(bit))
+    /// Where the thing of an id stands, or would.
+    fn at(&self, bit: u32) -> usize {
+        (self.placed & (bit - 1)).count_ones() as usize
+    }
+
+    fn get(&self, bit: u32) -> Option<&T> {
+        if self.present & bit == 0 {
+            return None;
+        }
+        self.items.get(self.at(bit))?.as_ref()
+    }
+
+    fn place_mut(&mut self, bit: u32) -> Option<&mut Option<T>> {
+        if self.present & bit == 0 {
+            return None;
+        }
+        let at = self.at(bit);
+        self.items.get_mut(at)
+    }
+
+    fn insert(&mut self, bit: u32, item: T) -> Option<T> {
+        let at = self.at(bit);
+        self.present |= bit;
+        if self.placed & bit != 0 {
+            return self.items.get_mut(at)?.replace(item);
+        }
+        self.placed |= bit;
+        self.items.insert(at, Some(item));
+        None
+    }
+
+    fn remove(&mut self, bit: u32) -> Option<T> {
+        let item = self.place_mut(bit)?.take();
+        self.present &= !bit;
+        item
+    }
+
+    /// Gives memory back when half of it holds nothing.
+    fn tidy(&mut self) {
+        if self.present.count_ones() as usize * 2 <= self.items.capacity() {
+            self.items.retain(Option::is_some);
+            self.items.shrink_to_fit();
+            self.placed = self.present;
+        }
     }
 }
 
@@ -58,50 +105,39 @@ impl<T> ById<T> {
 
     pub fn get(&self, id: MessageId) -> Option<&T> {
         let (page, bit) = place(id);
-        let page = self.pages.get(&page)?;
-        page.items.get(page.position(bit)?)
+        self.pages.get(&page)?.get(bit)
     }
 
     pub fn get_mut(&mut self, id: MessageId) -> Option<&mut T> {
         let (page, bit) = place(id);
-        let page = self.pages.get_mut(&page)?;
-        let at = page.position(bit)?;
-        page.items.get_mut(at)
+        self.pages.get_mut(&page)?.place_mut(bit)?.as_mut()
     }
 
     /// Puts a thing in; returns the one it replaces.
     pub fn insert(&mut self, id: MessageId, item: T) -> Option<T> {
         let (page, bit) = place(id);
-        let page = self.pages.entry(page).or_insert_with(|| Page { present: 0, items: Vec::new() });
-        let at = page.at(bit);
-        if page.present & bit != 0 {
-            return Some(std::mem::replace(&mut page.items[at], item));
-        }
-        page.present |= bit;
-        page.items.insert(at, item);
-        self.len += 1;
-        None
+        let replaced = self.pages.entry(page).or_insert_with(Page::new).insert(bit, item);
+        self.len += usize::from(replaced.is_none());
+        replaced
     }
 
     pub fn remove(&mut self, id: MessageId) -> Option<T> {
         let (page, bit) = place(id);
         let Entry::Occupied(mut entry) = self.pages.entry(page) else { return None };
         let page = entry.get_mut();
-        let at = page.position(bit)?;
-        page.present &= !bit;
-        let item = page.items.remove(at);
+        let item = page.remove(bit)?;
         self.len -= 1;
-        if page.items.is_empty() {
+        if page.present == 0 {
             entry.remove();
-        } else if page.items.len() * 2 <= page.items.capacity() {
-            page.items.shrink_to_fit();
+        } else {
+            page.tidy();
         }
         Some(item)
     }
 
     /// Everything, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (MessageId, &T)> {
-        self.pages.iter().flat_map(|(page, held)| ids(*page, held.present).zip(&held.items))
+        self.pages.iter().flat_map(|(page, held)| ids(*page, held.present).zip(held.items.iter().flatten()))
     }
 
     /// The pages there are, in order; for [`ids_of`](Self::ids_of).

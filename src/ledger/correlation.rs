@@ -172,6 +172,11 @@ impl Correlation {
         self.shards[shard(key)].iter_hash(key.0).filter(move |entry| entry.key == key).map(|entry| entry.target())
     }
 
+    /// A message that stands under the key.
+    pub fn look(&self, key: Key) -> Option<MessageId> {
+        self.targets(key).next().map(|target| target.message)
+    }
+
     /// Forgets what need not be kept, a slice at a time: as much is looked at as makes up for what came since the last call.
     pub fn sweep(&mut self, keep: impl Fn(MessageId) -> bool) {
         let owed = std::mem::take(&mut self.owed);

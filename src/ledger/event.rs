@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::codec::put_message;
 use super::correlation::{Key, Keys};
 use super::quarantine::Case;
 use crate::message::{AccountKey, Address, Job, Mail, MessageId, Mo, OperatorKey, Timestamp};
@@ -15,8 +16,8 @@ pub type OperatorId = SmallVec<[u8; 24]>;
 /// Something that happened to a message. Events of one batch become durable together, before any of them is answered.
 #[derive(Debug)]
 pub enum Event {
-    /// A submission passed every rule; once durable it is ours.
-    Accept(Arc<Job>),
+    /// Submissions passed every rule; once durable they are ours.
+    Accept(Box<Submissions>),
     /// An operator took parts.
     Sent { operator: OperatorKey, parts: Vec<SentPart> },
     /// Parts will never be sent: those of the set, of so many; `None` for all that have not been sent.
@@ -37,10 +38,56 @@ impl Event {
     /// How many things happened: a list counts as many events as it holds.
     pub fn count(&self) -> usize {
         match self {
+            Event::Accept(submissions) => submissions.len(),
             Event::Sent { parts, .. } => parts.len(),
             Event::MailDone(items) => items.len(),
             _ => 1,
         }
+    }
+}
+
+/// Submissions with their records, which are written where the PDUs are read: the journal thread, which everything waits for, copies
+/// them.
+#[derive(Debug, Default)]
+pub struct Submissions {
+    /// Each with the place in `records` where its own ends.
+    pub(super) jobs: Vec<(Arc<Job>, usize)>,
+    /// The payloads of their records.
+    pub(super) records: Vec<u8>,
+}
+
+impl Submissions {
+    /// An empty list with room for so many short messages.
+    pub fn with_capacity(messages: usize) -> Self {
+        const SHORT: usize = 128;
+        Submissions { jobs: Vec::with_capacity(messages), records: Vec::with_capacity(SHORT * messages) }
+    }
+
+    pub fn push(&mut self, job: Arc<Job>) {
+        put_message(&mut self.records, &job.message);
+        self.jobs.push((job, self.records.len()));
+    }
+
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Their ids, in order.
+    pub fn ids(&self) -> impl Iterator<Item = MessageId> {
+        self.jobs.iter().map(|(job, _)| job.id)
+    }
+}
+
+impl From<Arc<Job>> for Event {
+    /// One submission.
+    fn from(job: Arc<Job>) -> Self {
+        let mut submissions = Submissions::default();
+        submissions.push(job);
+        Event::Accept(submissions.into())
     }
 }
 

@@ -123,6 +123,11 @@ impl Index {
         self.items.get(id)
     }
 
+    /// Anything about a thing, to have read it.
+    pub fn look(&self, id: MessageId) -> u64 {
+        self.items.get(id).map_or(0, |item| item.location.offset.into())
+    }
+
     pub fn get_mut(&mut self, id: MessageId) -> Option<&mut Item> {
         self.items.get_mut(id)
     }

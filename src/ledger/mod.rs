@@ -7,6 +7,7 @@
 //!
 //! No locks, no clock, no I/O: the spool is reached through [`Log`], the configuration through [`Rules`].
 
+mod ahead;
 mod apply;
 mod awaiting;
 mod by_id;
@@ -38,7 +39,8 @@ use smallvec::SmallVec;
 pub use codec::{Unreadable, put_message};
 pub use correlation::{Key, KeyMaker, Keys};
 pub use event::{
-    Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Received, Release, SentPart, Status, Waiting, all_parts,
+    Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Received, Release, SentPart, Status, Submissions, Waiting,
+    all_parts,
 };
 pub use quarantine::{Case, Quarantined};
 pub use restore::Restored;

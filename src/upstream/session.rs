@@ -22,7 +22,7 @@ use crate::gateway::{
     AccountSettings, AccountState, Gateway, MAIL_PRIORITY, ReloadsSeen, Settings as GatewaySettings, message_id_octets,
 };
 use crate::journal::{Ack, Batch};
-use crate::ledger::{Event as LedgerEvent, MailEnd, Rules};
+use crate::ledger::{Event as LedgerEvent, MailEnd, Rules, Submissions};
 use crate::link::{self, Link};
 use crate::message::{Job, Mail, MailContent, MessageId, Timestamp};
 use crate::metrics::Counts;
@@ -36,6 +36,9 @@ const OPEN_BATCHES: usize = 64;
 
 /// An account with no more messages than this at the journal goes before all that wait there.
 const FEW: u64 = 16;
+
+/// A batch's list begins with room for as many as the one before it had, but no more than this.
+const LIST: usize = 64;
 
 /// Late answers are recognised for so many deliveries.
 const LATE_KEPT: usize = 1_000;
@@ -71,8 +74,8 @@ pub(super) struct Serving<'a> {
     bound: Bound,
     admission: Admission,
     throttled: Throttled,
-    events: Vec<LedgerEvent>,
-    /// Becomes `events` when that is handed over.
+    accepted: Box<Submissions>,
+    /// Becomes the list of the next batch's events.
     spare_list: Vec<LedgerEvent>,
     submitted: Vec<Submitted>,
     /// Becomes `submitted` when that is handed over.
@@ -113,7 +116,7 @@ impl<'a> Serving<'a> {
             bound,
             admission: Admission::default(),
             throttled: Throttled::default(),
-            events: Vec::new(),
+            accepted: Box::default(),
             spare_list: Vec::new(),
             submitted: Vec::new(),
             spare_submitted: Vec::new(),
@@ -140,7 +143,7 @@ impl<'a> Serving<'a> {
             self.handle_events();
             self.submit_batches();
             // Batches are waited for although nobody can be answered: what is refused no longer counts as pending.
-            if self.closed && self.done_mail.is_empty() && self.events.is_empty() && self.open_batches.is_empty() {
+            if self.closed && self.done_mail.is_empty() && self.accepted.is_empty() && self.open_batches.is_empty() {
                 break;
             }
             if *stop.borrow() {
@@ -158,7 +161,7 @@ impl<'a> Serving<'a> {
     async fn wait(&mut self, stop: &mut watch::Receiver<bool>) {
         let can_deliver = self.receiving && self.link.session.free_window() > 0;
         let stopping = *stop.borrow();
-        let held_back = !self.events.is_empty() || !self.done_mail.is_empty();
+        let held_back = !self.accepted.is_empty() || !self.done_mail.is_empty();
         let due = self.state.mailbox(|mailbox| mailbox.next_due()).filter(|_| can_deliver);
         let due = due.map(|at| self.gateway.clock.instant(at));
         let throttled = self.throttled.due();
@@ -278,7 +281,7 @@ impl<'a> Serving<'a> {
         let short_id = accepted.message.short_id;
         let job = Arc::new(Job { id, account: self.account.key, message: accepted.message, route });
         self.parts += accepted.parts as u64;
-        self.events.push(LedgerEvent::Accept(job));
+        self.accepted.push(job);
         self.submitted.push(Submitted { request: frame.ticket(), id, short_id, since: turn.now });
         Ok(())
     }
@@ -304,13 +307,15 @@ impl<'a> Serving<'a> {
                 self.done_mail = items;
             }
         }
-        if self.events.is_empty() || self.open_batches.len() >= OPEN_BATCHES {
+        if self.accepted.is_empty() || self.open_batches.len() >= OPEN_BATCHES {
             return;
         }
         let (ticket, count) = (self.next_ticket, self.submitted.len() as u64);
         // Before the journal can say that one of them is final.
         self.state.accepting(count);
-        let events = std::mem::replace(&mut self.events, std::mem::take(&mut self.spare_list));
+        let next = Submissions::with_capacity(self.accepted.len().min(LIST));
+        let mut events = std::mem::take(&mut self.spare_list);
+        events.push(LedgerEvent::Accept(std::mem::replace(&mut self.accepted, next.into())));
         let batch = Batch { events, reply: Some((self.reply.clone(), ticket)) };
         // Not to wait behind another account's many. With another batch of ours under way this one would overtake it.
         let few = self.state.committing(count) <= FEW && self.open_batches.is_empty();
@@ -322,10 +327,12 @@ impl<'a> Serving<'a> {
                 self.open_batches.push_back((ticket, submitted));
                 self.state.metrics.parts.increment(std::mem::take(&mut self.parts));
             }
-            Err(batch) => {
+            Err(mut batch) => {
                 self.state.finished(count);
                 self.state.committed(count);
-                self.events = batch.events;
+                if let Some(LedgerEvent::Accept(accepted)) = batch.events.pop() {
+                    self.accepted = accepted;
+                }
             }
         }
     }

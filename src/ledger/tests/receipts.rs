@@ -86,7 +86,7 @@ fn the_number_decides_between_two_messages_with_one_id() {
     let mut world = World::new();
     let first = world.accept(1, 1);
     let second = job(2, 1, "358507654321");
-    world.apply(Event::Accept(second.clone()));
+    world.apply(second.clone().into());
     world.sent(&first, (0, 1), A, "7");
     world.sent(&second, (0, 1), A, "7");
     world.receipt_about(A, "7", State::Delivered, "+358 50 7654321");

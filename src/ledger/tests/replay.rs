@@ -65,7 +65,7 @@ impl Story {
             Step::Accept { receipt } => {
                 let job = job(self.jobs.len() as u64 + 1, receipt, RECIPIENT);
                 self.jobs.push(job.clone());
-                return self.world.apply(Event::Accept(job));
+                return self.world.apply(job.into());
             }
             Step::Sent { message, part, second } => {
                 let Some(at) = pick(message, &self.jobs) else { return 0 };

@@ -80,11 +80,16 @@ impl Traffic<'_> {
         debug_assert_eq!(ticket, ack.ticket, "the journal answers in order");
         self.spare_list = ack.list;
         let now = link::now();
-        for (at, waiting) in places.drain(..).enumerate() {
-            let status = ack.statuses.get(at).copied().unwrap_or(0);
+        let mut at = 0;
+        for waiting in places.drain(..) {
             match waiting {
-                Waiting::Outcomes(count) => self.unrecorded -= count,
+                Waiting::Outcomes(count) => {
+                    self.unrecorded -= count;
+                    at += count;
+                }
                 Waiting::Deliver(request) => {
+                    let status = ack.statuses.get(at).copied().unwrap_or(0);
+                    at += 1;
                     self.to_answer -= 1;
                     self.link.session.respond(now, request, CommandStatus::from(status));
                 }
