@@ -131,7 +131,7 @@ impl World {
         let (source, destination) = (recipient(id), Address::default());
         let keys = self.keys.of_receipt(OPERATOR, ReceiptId::Same, &receipt.id);
         let received = Received { operator: OPERATOR, receipt, keys, source, destination, received_at: Timestamp(0) };
-        self.apply(Event::Receipt(Box::new(received)));
+        self.apply(Event::Receipts(vec![received]));
     }
 
     /// The application takes the receipt, so that nothing piles up.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use smppgw::accept::{Accepted, Policy, Senders, accept};
 use smppgw::config::Operator;
-use smppgw::ledger::{Event, KeyMaker, put_message};
+use smppgw::ledger::{KeyMaker, put_message};
 use smppgw::message::{MessageId, OperatorKey, Timestamp};
-use smppgw::operator::deliver;
+use smppgw::operator::deliver::{self, Delivered};
 use smppgw::route::NumberRules;
 use smppgw::smpp::{CommandId, CommandStatus, Frame, Strictness, Version, encode};
 use smppgw::spool::Location;
@@ -91,9 +91,8 @@ fn promised(accepted: &Accepted, policy: &Policy, body: &[u8]) {
 /// The same from an operator: a receipt, or an MO message that has all of the text.
 fn delivered(frame: &Frame, strictness: Strictness, body: &[u8]) {
     match deliver::read(frame, OperatorKey(0), operator(), strictness, NOW, &KeyMaker::default()) {
-        Ok(Event::Receipt(received)) => assert!(received.receipt.id.len() <= body.len()),
-        Ok(Event::Mo(mo)) => assert!(mo.body.octets.len() <= 2 * body.len() + 1 && mo.tlvs.len() <= body.len()),
-        Ok(other) => panic!("{other:?}"),
+        Ok(Delivered::Receipt(received)) => assert!(received.receipt.id.len() <= body.len()),
+        Ok(Delivered::Mo(mo)) => assert!(mo.body.octets.len() <= 2 * body.len() + 1 && mo.tlvs.len() <= body.len()),
         Err(status) => assert_ne!(status, CommandStatus::EsmeRok),
     }
 }

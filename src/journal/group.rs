@@ -87,7 +87,6 @@ impl<D: Disk, H: Host> Group<D, H> {
         let rules = self.host.rules();
         let now = self.host.now();
         let answer = self.answers.len();
-        self.ledger.look_ahead(&batch.events);
         let count = batch.count();
         let mut at = 0;
         let mut statuses = Vec::new();

@@ -26,6 +26,7 @@ impl Ledger {
     /// Takes one event in: appends its records to the log, adds what must follow once they are durable to the effects, and returns
     /// the SMPP status for whoever sent it.
     pub fn apply(&mut self, event: Event, t: &mut Turn<'_, impl Log, impl Rules>) -> Status {
+        self.look_ahead(&event);
         match event {
             Event::Accept(submissions) => {
                 self.accept(*submissions, t);
@@ -39,8 +40,8 @@ impl Ledger {
                 self.failed(id, operator, parts, failure, t);
                 OK
             }
-            Event::Receipt(received) => {
-                self.receipt(received, t);
+            Event::Receipts(receipts) => {
+                receipts.iter().for_each(|received| self.receipt(received, t));
                 OK
             }
             Event::Mo(mo) => self.mo(*mo, t),

@@ -22,9 +22,9 @@ pub enum Event {
     Sent { operator: OperatorKey, parts: Vec<SentPart> },
     /// Parts will never be sent: those of the set, of so many; `None` for all that have not been sent.
     Failed { id: MessageId, operator: Option<OperatorKey>, parts: Option<(PartSet, u8)>, failure: Failure },
-    /// An operator delivered a receipt. In a box, as is the next one, because most events are far smaller.
-    Receipt(Box<Received>),
-    /// An operator delivered a mobile-originated message or a part of one.
+    /// An operator delivered receipts.
+    Receipts(Vec<Received>),
+    /// An operator delivered a mobile-originated message or a part of one. In a box, because most events are far smaller.
     Mo(Box<Mo>),
     /// Items have left their mailbox.
     MailDone(Vec<(MessageId, MailEnd)>),
@@ -40,6 +40,7 @@ impl Event {
         match self {
             Event::Accept(submissions) => submissions.len(),
             Event::Sent { parts, .. } => parts.len(),
+            Event::Receipts(receipts) => receipts.len(),
             Event::MailDone(items) => items.len(),
             _ => 1,
         }

@@ -32,18 +32,18 @@ impl Ledger {
         }
     }
 
-    pub(super) fn receipt(&mut self, received: Box<Received>, t: &mut Turn<'_, impl Log, impl Rules>) {
+    pub(super) fn receipt(&mut self, received: &Received, t: &mut Turn<'_, impl Log, impl Rules>) {
         let operator = received.operator;
         if received.keys.is_empty() {
             // Nothing will ever be found by no id.
-            return self.unmatched_receipt(&received, t);
+            return self.unmatched_receipt(received, t);
         }
-        match self.owner(&received) {
+        match self.owner(received) {
             Found::One(target) => return self.matched(target, operator, &received.receipt, t),
             Found::Ambiguous => t.effects.push(Effect::Note(Note::ReceiptAmbiguous { operator })),
             Found::Nothing => {}
         }
-        self.park(received, t);
+        self.park(received.clone().into(), t);
     }
 
     fn matched(&mut self, target: Target, operator: OperatorKey, receipt: &Receipt, t: &mut Turn<'_, impl Log, impl Rules>) {

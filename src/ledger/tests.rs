@@ -310,5 +310,11 @@ fn a_pending_message_takes_little_memory() {
 
 /// The event of a receipt.
 pub fn received(operator: OperatorKey, receipt: Receipt, keys: Keys, source: Address, destination: Address, now: Timestamp) -> Event {
-    Event::Receipt(Box::new(Received { operator, receipt, keys, source, destination, received_at: now }))
+    Event::Receipts(vec![Received { operator, receipt, keys, source, destination, received_at: now }])
+}
+
+/// The event of a delivery receipt of the first operator, which nobody will find an owner for.
+pub(crate) fn receipt_event(operator_id: &str) -> Event {
+    let receipt = receipt(operator_id, State::Delivered);
+    received(A, receipt, Keys::new(), Address::default(), Address::default(), Timestamp(1_000_000))
 }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::accept::fields;
 use crate::config::Operator;
-use crate::ledger::{Event, KeyMaker, Received};
+use crate::ledger::{KeyMaker, Received};
 use crate::message::{Mo, OperatorKey, Timestamp};
 use crate::receipt::text::{Delivery, from_parts};
 use crate::smpp::{CommandStatus, Frame, MessageView, Strictness, tlv};
@@ -14,6 +14,13 @@ use crate::text::{Alphabet, Body, decode, udh};
 
 /// esm_class: the text begins with a user data header.
 const ESM_UDH: u8 = 0x40;
+
+/// What an operator delivered.
+#[derive(Debug)]
+pub enum Delivered {
+    Receipt(Received),
+    Mo(Box<Mo>),
+}
 
 /// Reads the request.
 ///
@@ -26,7 +33,7 @@ pub fn read(
     strictness: Strictness,
     now: Timestamp,
     keys: &KeyMaker,
-) -> Result<Event, CommandStatus> {
+) -> Result<Delivered, CommandStatus> {
     let view = MessageView::parse(frame, strictness).map_err(|error| error.status())?;
     let text = view.message_text().map_err(|error| error.status())?;
     let delivery = Delivery {
@@ -41,9 +48,9 @@ pub fn read(
         receipt.done = receipt.done.map(|date| date.in_utc(operator.receipt_time_zone.whole_seconds()));
         let (source, destination) = (view.source.to_address(), view.destination.to_address());
         let keys = keys.of_receipt(key, operator.receipt_id, &receipt.id);
-        return Ok(Event::Receipt(Box::new(Received { operator: key, receipt, keys, source, destination, received_at: now })));
+        return Ok(Delivered::Receipt(Received { operator: key, receipt, keys, source, destination, received_at: now }));
     }
-    Ok(Event::Mo(Box::new(mo(&view, text, operator, now))))
+    Ok(Delivered::Mo(Box::new(mo(&view, text, operator, now))))
 }
 
 /// A message that cannot be decoded as it says is passed on as the octets it is: what a handset sent is not lost over a field.

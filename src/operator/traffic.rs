@@ -1,6 +1,7 @@
 //! What one bound connection is doing: messages in flight, outcomes and receipts on their way to the journal.
 
 mod active;
+mod gathered;
 mod recording;
 mod sending;
 
@@ -15,8 +16,10 @@ use super::bind::close_word;
 use super::outcome::{Decision, Setback, Situation, UNKNOWN_OUTCOME, classify, decide};
 use super::pace::Pace;
 use super::pool::BindStatus;
-use super::{deliver, submit};
+use super::deliver::{self, Delivered};
+use super::submit;
 use active::{Active, ActiveMessages, Place};
+use gathered::{Gathered, Open};
 
 use crate::gateway::{Gateway, OperatorSettings, OperatorState, Probe, SenderUp, message_id_text};
 use crate::journal::Ack;
@@ -27,7 +30,7 @@ use crate::metrics::{BindMetrics, Counts};
 use crate::queue::{Blame, Item};
 use crate::smpp::status::Class;
 use crate::smpp::view::MessageResponseView;
-use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame, Ticket};
+use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame};
 
 /// Batches that may wait for the journal at once.
 const OPEN_BATCHES: usize = 64;
@@ -40,14 +43,6 @@ const LATE_KEPT: usize = 1_000;
 pub(super) struct Token {
     message: Place,
     part: u8,
-}
-
-/// What a place in a batch is waiting for.
-enum Waiting {
-    /// The outcomes of so many requests: their window slots are free when they are durable.
-    Outcomes(usize),
-    /// The operator's deliver_sm: it is answered when it is durable.
-    Deliver(Ticket),
 }
 
 /// Who the traffic belongs to.
@@ -78,13 +73,10 @@ pub(super) struct Traffic<'a> {
     unfinished: VecDeque<Place>,
     pace: Pace,
     scratch: submit::Scratch,
-    events: Vec<ledger::Event>,
-    /// Becomes `events` when that is handed over.
+    gathered: Gathered,
+    /// Becomes the list of the next batch's events.
     spare_list: Vec<ledger::Event>,
-    waiting: Vec<Waiting>,
-    /// Becomes `waiting` when that is handed over.
-    spare_waiting: Vec<Waiting>,
-    open_batches: VecDeque<(u64, Vec<Waiting>)>,
+    open_batches: VecDeque<(u64, Open)>,
     next_ticket: u64,
     /// Requests answered whose outcome is not durable yet.
     unrecorded: usize,
@@ -116,10 +108,8 @@ impl<'a> Traffic<'a> {
             unfinished: VecDeque::new(),
             pace: Pace::new(link::now()),
             scratch: submit::Scratch::default(),
-            events: Vec::new(),
+            gathered: Gathered::default(),
             spare_list: Vec::new(),
-            waiting: Vec::new(),
-            spare_waiting: Vec::new(),
             open_batches: VecDeque::new(),
             next_ticket: 0,
             unrecorded: 0,
@@ -141,7 +131,7 @@ impl<'a> Traffic<'a> {
             self.outcomes.move_into(&self.context.state.metrics.outcomes);
             self.context.state.metrics.sent.increment(std::mem::take(&mut self.sent));
             self.submit_batch();
-            if self.closed.is_some() && self.open_batches.is_empty() && self.events.is_empty() {
+            if self.closed.is_some() && self.open_batches.is_empty() && self.gathered.is_empty() {
                 break;
             }
             if *stop.borrow() {
@@ -175,7 +165,7 @@ impl<'a> Traffic<'a> {
             ack = self.acks.recv(), if acks_wanted => if let Some(ack) = ack { self.acknowledged(ack); },
             () = self.context.state.work_waiting(), if can_send => {}
             () = sleep_until(wake_at.unwrap_or_else(link::now).into()), if wake_at.is_some() => {}
-            () = sleep(Duration::from_millis(5)), if !self.events.is_empty() && self.open_batches.is_empty() => {}
+            () = sleep(Duration::from_millis(5)), if !self.gathered.is_empty() && self.open_batches.is_empty() => {}
             _ = stop.changed(), if !stopping => {}
         }
         while let Ok(ack) = self.acks.try_recv() {
@@ -426,9 +416,12 @@ impl<'a> Traffic<'a> {
                 let strictness = self.link.session.strictness();
                 let (key, config) = (self.context.state.key, &self.context.settings.config);
                 match deliver::read(frame, key, config, strictness, time, &self.context.gateway.keys) {
-                    Ok(event) => {
+                    Ok(delivered) => {
                         self.to_answer += 1;
-                        self.record(event, Waiting::Deliver(ticket));
+                        match delivered {
+                            Delivered::Receipt(receipt) => self.gathered.receipt(receipt, ticket),
+                            Delivered::Mo(mo) => self.gathered.other(ledger::Event::Mo(mo), Some(ticket)),
+                        }
                     }
                     Err(status) => {
                         self.context.gateway.operator_faults.faults.increment(crate::smpp::status::name(status), 1);
