@@ -168,7 +168,7 @@ def le(*numbers):
     return b"".join(number.to_bytes(size, "little") for number, size in numbers)
 
 
-def segment(number=1, epoch=0x1122334455667788, previous=(0, 0, 0), floor=1, next_id=5, version=2, records=b""):
+def segment(number=1, epoch=0x1122334455667788, previous=(0, 0, 0), floor=1, next_id=5, version=3, records=b""):
     """Header and records of a file for the spool target, which puts the checksums in."""
     header = b"smppgwsp" + le((version, 4), (number, 4), (epoch, 8), (previous[0], 4), (previous[1], 4), (previous[2], 8),
                               (floor, 4), (65536, 4), (next_id, 8), (0, 4), (0, 4))
@@ -187,9 +187,10 @@ TWO = record(1, b"one", full=0x81) + record(2, b"two") + record(1, b"", 2, 0x82)
 SPOOLS = {
     "one-segment": b"\x06" + segment(records=TWO),
     "two-segments": b"\x06" + segment(records=TWO) + segment(2, 7, (1, 8192 + len(TWO), 0x1122334455667788), records=TWO),
-    "version-1": b"\x06" + segment(version=1, records=TWO),
+    "version-2": b"\x06" + segment(version=2, records=TWO),
     "checksums-wrong": b"\x00" + segment(records=TWO),
-    "last-number": b"\x06" + segment(0xFFFFFFFF, records=TWO),
+    "last-number": b"\x06" + segment(0xFFFFFFFE, records=TWO),
+    "number-beyond-the-last": b"\x06" + segment(0xFFFFFFFF, records=TWO),
     "number-0": b"\x06" + segment(0, records=TWO),
     "last-id": b"\x06" + segment(next_id=2**64 - 1, records=TWO + record(2**64 - 1, b"last")),
     "previous-ends-at-4-gib": b"\x06" + segment(records=TWO) + segment(2, 7, (1, 0xFFFFFFFF, 0x1122334455667788)),
@@ -233,7 +234,14 @@ def mail_payload(closes=(), receipt=True):
             + struct.pack(">I", 0))
 
 
-SENT = b"\x00\x01" + struct.pack(">I", 1_700_000_000) + short(b"elisa") + short(b"0A1B2C")
+
+
+def sent_payload(*parts):
+    """Parts are id, part, total."""
+    head = struct.pack(">I", 1_700_000_000) + short(b"elisa")
+    return head + b"".join(struct.pack(">QBB", *part) + short(b"0A1B2C") for part in parts)
+
+
 PART = b"\x01" + struct.pack(">I", 1_700_000_000) + short(b"elisa") + short(b"0A1B2C")
 PARKED = (short(b"elisa") + struct.pack(">Q", 1_700_000_000_000) + b"\x01\x01" + short(b"358401234567") + b"\x05\0" + short(b"SHOP")
           + short(b"0A1B2C") + b"\x02\0" + short(b"000") + short(b"") + struct.pack(">Q", 0))
@@ -243,11 +251,14 @@ MO = (short(b"elisa") + b"\x01\x01" + short(b"358401234567") + b"\x01\x01" + sho
 LEDGERS = {
     "message": entry(1, 1, message_payload()),
     "message-of-all-flags": entry(1, 1, message_payload(7, 1, b"\0M")),
-    "sent-and-done": entry(1, 1, message_payload()) + entry(3, 1, SENT) + entry(5, 1, b""),
+    "sent-and-done": entry(1, 1, message_payload()) + entry(3, 1, sent_payload((1, 0, 1))) + entry(5, 1, b""),
+    "two-sent-and-done-together": entry(1, 1, message_payload()) + entry(1, 2, message_payload())
+    + entry(3, 1, sent_payload((1, 0, 1), (2, 1, 2), (2, 0, 2))) + entry(5, 1, struct.pack(">Q", 2)),
+    "done-with-half-an-id": entry(1, 1, message_payload()) + entry(5, 1, b"\0\0\0"),
     "part-final": entry(1, 1, message_payload()) + entry(4, 1, b"\x00\x02\x05\0\x01" + short(b"elisa")),
     "carried": entry(2, 1, message_payload() + b"\x02" + PART + b"\x02\x02\0\0" + bytes(4) + short(b"elisa") + short(b"")),
     "carried-with-255-parts": entry(2, 1, message_payload() + b"\xff" + PART * 255),
-    "sent-part-200-of-255": entry(1, 1, message_payload()) + entry(3, 1, b"\xc8\xff" + SENT[2:]),
+    "sent-part-200-of-255": entry(1, 1, message_payload()) + entry(3, 1, sent_payload((1, 200, 255))),
     "mail": entry(1, 1, message_payload()) + entry(6, 2, mail_payload([1])),
     "mail-of-an-mo": entry(6, 2, mail_payload([], False)),
     "mail-that-closes-itself": entry(6, 2, mail_payload([2, 2])),

@@ -207,10 +207,16 @@ impl World {
         job
     }
 
-    pub fn sent(&mut self, job: &Arc<Job>, (part, total): (u8, u8), operator: OperatorKey, operator_id: &str) {
+    /// What an operator's answer for a part makes of it.
+    pub fn part(&self, job: &Arc<Job>, (part, total): (u8, u8), operator: OperatorKey, operator_id: &str) -> SentPart {
         let operator_id = OperatorId::from_slice(operator_id.as_bytes());
         let key = self.ledger.keys.of_response(operator, self.rules.receipt_id, &operator_id);
-        self.apply(Event::Sent { operator, parts: vec![SentPart { job: job.clone(), part, total, operator_id, key }] });
+        SentPart { job: job.clone(), part, total, operator_id, key }
+    }
+
+    pub fn sent(&mut self, job: &Arc<Job>, (part, total): (u8, u8), operator: OperatorKey, operator_id: &str) {
+        let parts = vec![self.part(job, (part, total), operator, operator_id)];
+        self.apply(Event::Sent { operator, parts });
     }
 
     pub fn receipt(&mut self, operator: OperatorKey, operator_id: &str, state: State) {

@@ -3,7 +3,7 @@
 use super::record::Epoch;
 
 /// The format this program writes and the only one it reads.
-pub(super) const FORMAT_VERSION: u32 = 2;
+pub(super) const FORMAT_VERSION: u32 = 3;
 /// Where records begin: the header stands twice, at the start of two separate 4 KiB pages.
 pub(super) const RECORDS_AT: u32 = 8192;
 /// Distance between the two copies.

@@ -185,11 +185,17 @@ impl<D: Disk> Spool<D> {
     /// Adds a segment to the log in memory; its file follows when the group is written.
     fn begin_segment(&mut self) -> Result<(u32, Epoch, u32), AppendError> {
         let epoch = Epoch::new(self.disk.random().map_err(|_| AppendError::NoEpoch)?);
-        let number = self.next_segment;
-        self.next_segment += 1;
+        let number = self.take_number().ok_or(AppendError::NoNumber)?;
         self.accounts.push(number, epoch);
         self.group.writing = Some(number);
         Ok((number, epoch, RECORDS_AT))
+    }
+
+    /// The number of the next segment; none when the last one has been given.
+    fn take_number(&mut self) -> Option<u32> {
+        let number = self.next_segment;
+        self.next_segment = number.checked_add(1)?;
+        Some(number)
     }
 
     /// Notes that the full record at `location` is no longer current.
@@ -318,8 +324,7 @@ impl<D: Disk> Spool<D> {
 
     fn open_fresh_segment(&mut self) -> io::Result<()> {
         let epoch = Epoch::new(self.disk.random()?);
-        let number = self.next_segment;
-        self.next_segment += 1;
+        let number = self.take_number().ok_or_else(|| io::Error::other(AppendError::NoNumber))?;
         self.accounts.push(number, epoch);
         let recycled = !self.free.is_empty();
         if let Err(error) = self.activate(number, epoch) {

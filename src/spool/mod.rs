@@ -16,9 +16,10 @@
 //! refine it. A segment is free when it is the oldest and no full record in it is current. It is recycled, not unlinked:
 //! unlinking 64 MiB stalls the next commit.
 //!
-//! # Format, version 2
+//! # Format, version 3
 //!
-//! Version 1 did not mark where groups begin; it was never released and is refused.
+//! Version 1 did not mark where groups begin; in version 2 each part sent and each mailbox item done had a record of its own. Neither
+//! was ever released; they are refused.
 //!
 //! All numbers are little endian. A segment is a file `NNNNNN.segment` of fixed size. Its header stands twice, at octet 0 and
 //! at octet 4096, and is durable before the first record is written, at octet 8192:
@@ -221,6 +222,8 @@ pub enum AppendError {
     Failed,
     /// The operating system gave no random number for the next segment; nothing was appended.
     NoEpoch,
+    /// All segment numbers have been given, which takes four thousand million segments. The spool delivers what it holds.
+    NoNumber,
 }
 
 /// A group could not be made durable. The spool's health is [`Health::Failed`] now.
@@ -262,6 +265,7 @@ impl fmt::Display for AppendError {
             AppendError::TooLarge => "the record is too large",
             AppendError::Failed => "the spool has failed",
             AppendError::NoEpoch => "no random number for a new segment",
+            AppendError::NoNumber => "no segment numbers are left: when all is delivered, move the spool's folder away",
         })
     }
 }

@@ -214,3 +214,75 @@ fn a_message_whose_record_is_damaged_ends_without_a_word_but_gives_its_share_of_
     world.receipt(A, "a", State::Delivered);
     assert_eq!(world.finished(), 1);
 }
+
+#[test]
+fn parts_taken_together_are_one_record_and_messages_that_end_with_them_another() {
+    let mut world = World::new();
+    let (awaited, whole, half) = (world.accept(1, 1), world.accept(2, 0), world.accept(3, 0));
+    let before = world.log.records.len();
+    let parts = vec![
+        world.part(&awaited, (0, 1), A, "a"),
+        world.part(&whole, (0, 2), A, "b"),
+        world.part(&whole, (1, 2), A, "c"),
+        world.part(&half, (0, 2), A, "d"),
+        world.part(&awaited, (0, 1), A, "again"),
+    ];
+    world.apply(Event::Sent { operator: A, parts });
+    assert_eq!(world.log.kinds()[before..], [kind::SENT, kind::DONE]);
+    assert_eq!((world.finished(), world.ledger.pending_messages()), (1, 2));
+    assert_eq!(beliefs(&world.restarted().ledger), beliefs(&world.ledger));
+    // The second id of a part that was sent twice leads to it as well.
+    world.receipt(A, "again", State::Delivered);
+    assert_eq!(world.states(), [(1, State::Delivered)]);
+}
+
+#[test]
+fn a_receipt_that_waits_already_finds_its_part_however_many_are_taken_with_it() {
+    let mut world = World::new();
+    let jobs: Vec<_> = (1..=3).map(|id| world.accept(id, 1)).collect();
+    world.receipt(A, "early2", State::Delivered);
+    assert_eq!(world.ledger.parked(), 1);
+    let parts = jobs.iter().map(|job| world.part(job, (0, 1), A, &format!("early{}", job.id.0))).collect();
+    world.apply(Event::Sent { operator: A, parts });
+    assert_eq!((world.states(), world.ledger.parked()), (vec![(2, State::Delivered)], 0));
+    assert_eq!(beliefs(&world.restarted().ledger), beliefs(&world.ledger));
+}
+
+#[test]
+fn a_list_too_long_for_one_record_is_written_as_several() {
+    let mut world = World::new();
+    let jobs: Vec<_> = (1..=600).map(|id| world.accept(id, 1)).collect();
+    let before = world.log.records.len();
+    let parts = jobs.iter().map(|job| world.part(job, (0, 1), A, &format!("{:0200}", job.id.0))).collect();
+    world.apply(Event::Sent { operator: A, parts });
+    let written = &world.log.records[before..];
+    assert!(written.len() == 2 && written.iter().all(|record| record.payload.len() < 128 << 10));
+    assert_eq!(beliefs(&world.restarted().ledger), beliefs(&world.ledger));
+}
+
+#[test]
+fn mailbox_items_done_together_are_one_record_and_each_is_counted_by_how_it_ended() {
+    let mut world = World::new();
+    for id in 1..=4 {
+        let job = world.accept(id, 1);
+        world.sent(&job, (0, 1), A, &format!("x{id}"));
+        world.receipt(A, &format!("x{id}"), State::Delivered);
+    }
+    let mail: Vec<MessageId> = world.mail().iter().map(|mail| mail.id).collect();
+    let before = world.log.records.len();
+    let ended = |at: usize, how| (mail[at], how);
+    let unknown = (MessageId(77), MailEnd::Delivered);
+    world.apply(Event::MailDone(vec![
+        ended(0, MailEnd::Delivered),
+        ended(1, MailEnd::Delivered),
+        unknown,
+        ended(0, MailEnd::Delivered),
+        ended(2, MailEnd::Refused),
+    ]));
+    assert_eq!(world.log.kinds()[before..], [kind::DONE]);
+    let account = AccountKey(0);
+    assert!(world.noted(Note::MailEnded { account, how: MailEnd::Delivered, count: 2 }));
+    assert!(world.noted(Note::MailEnded { account, how: MailEnd::Refused, count: 1 }));
+    assert_eq!(world.ledger.live(), 1);
+    assert_eq!(beliefs(&world.restarted().ledger), beliefs(&world.ledger));
+}

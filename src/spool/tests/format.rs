@@ -72,12 +72,35 @@ fn another_format_version_is_refused_and_the_files_are_left_alone() {
     });
     let before = disk.content(&name);
     match Journal::try_open(&disk, SETTINGS) {
-        Err(error @ OpenError::Version { found: 9, supported: 2, .. }) => {
+        Err(error @ OpenError::Version { found: 9, supported: 3, .. }) => {
             assert!(error.to_string().contains("format 9"), "{error}");
         }
         _ => panic!("a spool of another version was opened"),
     }
     assert_eq!(disk.content(&name), before);
+}
+
+#[test]
+fn when_the_last_segment_number_has_been_given_the_spool_shows_what_it_holds_and_takes_no_more() {
+    let disk = SimDisk::new();
+    let mut journal = Journal::open(&disk);
+    journal.put(1, 1);
+    journal.commit();
+    drop(journal);
+    // The spool's only segment becomes the last there can be; one after it would bear no number.
+    let name = disk.names().into_iter().find(|name| disk.content(name)[12] == 1).expect("a segment in use");
+    disk.alter(&name, |content| {
+        for copy in [0, 4096] {
+            content[copy + 12..copy + 16].copy_from_slice(&(u32::MAX - 1).to_le_bytes());
+            content[copy + 40..copy + 44].copy_from_slice(&(u32::MAX - 1).to_le_bytes());
+            let checksum = crc32fast::hash(&content[copy..copy + 60]);
+            content[copy + 60..copy + 64].copy_from_slice(&checksum.to_le_bytes());
+        }
+    });
+    let mut shown = Vec::new();
+    let (mut spool, _) = Spool::open(disk, SETTINGS, &mut |record| shown.push(record.id)).unwrap();
+    assert_eq!(shown, [1]);
+    assert_eq!(spool.append_full(1, 2, b"more"), Err(AppendError::NoNumber));
 }
 
 #[test]
