@@ -103,7 +103,7 @@ pub fn ceiling(options: &Options, work: &Work) -> Outcome<Sample> {
     Ok(Sample { sent: sent_latency(&ended.output)?, ..sample })
 }
 
-/// A gateway of its own for one run, warmed up by a tenth of the work.
+/// A gateway of its own for one run, warmed up.
 pub fn through_gateway(options: &Options, setup: &Setup, work: &Work) -> Outcome<Sample> {
     let operators = Operators::start(options, setup.operators)?;
     let mut gateway = Gateway::start(options, setup, &operators)?;
@@ -113,8 +113,10 @@ pub fn through_gateway(options: &Options, setup: &Setup, work: &Work) -> Outcome
     Ok(Sample { sent: sent_latency(&operators.stop()?.output)?, ..sample })
 }
 
+/// As many messages as are counted afterwards. In the first seconds of its life a gateway takes its memory from the kernel and fills its
+/// first segment files with zeros, which later are there to be used again: a message costs more then than ever after.
 pub fn warm_up(options: &Options, work: &Work, gateway: &mut Gateway) -> Outcome<()> {
-    let messages = (work.messages / 10).max(work.binds as u64);
+    let messages = work.messages.max(work.binds as u64);
     run_load(options, &Work { messages, rate: None, stamp: false, ..work.clone() }, gateway.port)?;
     gateway.until_pending(0)
 }

@@ -25,10 +25,13 @@ pub fn message_id_octets(node: &str, id: MessageId, short: bool) -> IdText {
     };
     let count = (u64::BITS - id.leading_zeros()).div_ceil(4).max(DIGITS) as usize;
     let mut digits = [0; u64::BITS as usize / 4];
-    for (place, digit) in digits.iter_mut().rev().enumerate() {
-        *digit = b"0123456789abcdef"[(id >> (4 * place) & 0xF) as usize];
+    let digits = &mut digits[..count];
+    let mut rest = id;
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 0xF) as usize];
+        rest >>= 4;
     }
-    text.extend_from_slice(&digits[digits.len() - count..]);
+    text.extend_from_slice(digits);
     text
 }
 

@@ -18,7 +18,10 @@ impl Ledger {
         match event {
             Event::Accept(submissions) => touch(submissions.jobs.iter().map(|(job, _)| look(job))),
             Event::Sent { parts, .. } => self.look_at_parts(parts),
-            Event::Receipts(receipts) => self.look_at_messages(receipts),
+            Event::Receipts(receipts) => {
+                self.look_at_messages(receipts);
+                touch(self.history.look_at_oldest(receipts.len()));
+            }
             Event::MailDone(items) => touch(items.iter().map(|(id, _)| self.index.look(*id))),
             Event::Failed { .. } | Event::Mo(_) | Event::Quarantine { .. } | Event::Release { .. } => {}
         }

@@ -160,6 +160,12 @@ impl History {
         self.finished.insert(finished.id, finished);
     }
 
+    /// Something of each that goes when so many are added, to have read it.
+    pub fn look_at_oldest(&self, added: usize) -> impl Iterator<Item = u64> {
+        let leaving = (self.order.len() + added).saturating_sub(self.limit);
+        self.order.iter().take(leaving).filter_map(|id| self.get(*id)).map(|finished| finished.finished_at.0)
+    }
+
     pub fn get(&self, id: MessageId) -> Option<&Finished> {
         self.finished.get(id)
     }

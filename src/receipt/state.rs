@@ -20,17 +20,17 @@ pub enum State {
 }
 
 /// The words a receipt's `stat` may hold: the standard's first, which are also the ones we write, then what centres invent.
-const WORDS: [(&[u8], State); 10] = [
-    (b"SCHEDULED", State::Scheduled),
-    (b"ENROUTE", State::Enroute),
-    (b"DELIVRD", State::Delivered),
-    (b"EXPIRED", State::Expired),
-    (b"DELETED", State::Deleted),
-    (b"UNDELIV", State::Undeliverable),
-    (b"ACCEPTD", State::Accepted),
-    (b"UNKNOWN", State::Unknown),
-    (b"REJECTD", State::Rejected),
-    (b"SKIPPED", State::Skipped),
+const WORDS: [(&str, State); 10] = [
+    ("SCHEDULED", State::Scheduled),
+    ("ENROUTE", State::Enroute),
+    ("DELIVRD", State::Delivered),
+    ("EXPIRED", State::Expired),
+    ("DELETED", State::Deleted),
+    ("UNDELIV", State::Undeliverable),
+    ("ACCEPTD", State::Accepted),
+    ("UNKNOWN", State::Unknown),
+    ("REJECTD", State::Rejected),
+    ("SKIPPED", State::Skipped),
 ];
 
 /// Beginnings of the words seen in the field.
@@ -68,7 +68,7 @@ impl State {
 
     /// The word as receipts write it.
     pub fn word(self) -> &'static str {
-        std::str::from_utf8(WORDS[usize::from(self as u8)].0).unwrap_or_default()
+        WORDS[usize::from(self as u8)].0
     }
 
     /// The state of a receipt's word in any case and spelling, or of a one-digit number. A word nobody knows is
@@ -77,9 +77,11 @@ impl State {
         if let [digit @ b'0'..=b'9'] = word {
             return State::from_number(digit - b'0').unwrap_or(State::Unknown);
         }
-        let exact = WORDS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known));
+        let exact = WORDS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known.as_bytes()));
         let begins = |known: &[u8]| word.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known));
-        exact.or_else(|| BEGINNINGS.iter().find(|(known, _)| begins(known))).map_or(State::Unknown, |(_, state)| *state)
+        let exact = exact.map(|(_, state)| *state);
+        let begun = || BEGINNINGS.iter().find(|(known, _)| begins(known)).map(|(_, state)| *state);
+        exact.or_else(begun).unwrap_or(State::Unknown)
     }
 
     /// Does nothing more follow?
