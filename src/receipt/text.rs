@@ -57,7 +57,7 @@ pub struct Delivery<'a> {
 pub fn from_parts(delivery: Delivery<'_>) -> Option<Receipt> {
     let id_tlv = delivery.receipted_message_id.map(trimmed).filter(|id| !id.is_empty());
     let text = receipt_text(&delivery);
-    let fields = Fields::scan(&text);
+    let fields = Fields::read(&text);
     if !is_flagged(delivery.esm_class) && id_tlv.is_none() && !fields.unmistakable() {
         return None;
     }
@@ -136,7 +136,41 @@ struct Fields<'a> {
     before_id: Option<&'a [u8]>,
 }
 
+/// The fields of a receipt as the standard writes it, each with what stands before its value.
+const BY_THE_BOOK: [(&[u8], Field); 8] = [
+    (b"id:", Field::Id),
+    (b" sub:", Field::Sub),
+    (b" dlvrd:", Field::Dlvrd),
+    (b" submit date:", Field::SubmitDate),
+    (b" done date:", Field::DoneDate),
+    (b" stat:", Field::Stat),
+    (b" err:", Field::Err),
+    (b" text:", Field::Text),
+];
+
 impl<'a> Fields<'a> {
+    fn read(text: &'a [u8]) -> Fields<'a> {
+        Fields::by_the_book(text).unwrap_or_else(|| Fields::scan(text))
+    }
+
+    /// Most receipts are written by the book, and read in half the time when that is tried first. `None` as soon as something is not.
+    fn by_the_book(text: &'a [u8]) -> Option<Fields<'a>> {
+        let mut fields = Fields { before_id: Some(&text[..0]), ..Fields::default() };
+        let mut rest = text;
+        for (name, field) in BY_THE_BOOK {
+            rest = rest.strip_prefix(name)?;
+            let end = match field {
+                Field::Text => rest.len(),
+                // A colon in a value may be the end of another name.
+                _ => rest.iter().position(|octet| is_separator(*octet) || *octet == b':')?,
+            };
+            let (value, after) = rest.split_at(end);
+            fields.values[field as usize] = Some(value);
+            rest = after;
+        }
+        Some(fields)
+    }
+
     /// Looks back from every colon: texts have few of them, and MO messages mostly none.
     fn scan(text: &'a [u8]) -> Fields<'a> {
         let mut fields = Fields::default();

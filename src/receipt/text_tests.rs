@@ -210,7 +210,39 @@ fn named_by_letters(text: &[u8]) -> Option<(usize, usize)> {
     before.last().is_none_or(|octet| is_separator(*octet)).then_some((field, before.len()))
 }
 
+#[test]
+fn the_typical_receipt_is_read_by_the_book_and_one_that_takes_liberties_is_not() {
+    assert!(Fields::by_the_book(TYPICAL.as_bytes()).is_some());
+    for other in [
+        &TYPICAL.replace("stat", "Stat"),
+        &TYPICAL.replace(" text:Hei", ""),
+        &TYPICAL.replace(" sub:001", ""),
+        &TYPICAL.replace("1234567890", "12:34"),
+        &TYPICAL.replace(" err", ";err"),
+        &format!(" {TYPICAL}"),
+    ] {
+        assert!(Fields::by_the_book(other.as_bytes()).is_none(), "{other}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn what_is_read_by_the_book_is_what_a_scan_finds(
+        values in proptest::collection::vec("[0-9a-zA-Z:;é]{0,4}|id|stat|err:|[0-9]{10}", 7),
+        text in "([ a-z:]|id:|stat:| err:){0,12}",
+    ) {
+        let [id, sub, dlvrd, submitted, done, stat, err] = &values[..] else { unreachable!() };
+        let receipt = format!("id:{id} sub:{sub} dlvrd:{dlvrd} submit date:{submitted} done date:{done} stat:{stat} err:{err} text:{text}");
+        let found = |fields: &Fields<'_>| {
+            // With the separators around them, which is why each value is trimmed before it is used; the text is not used.
+            let values = fields.values[..Field::Text as usize].iter().map(|value| value.map(|value| trimmed(value).to_vec()));
+            (values.collect::<Vec<_>>(), fields.before_id.map(<[u8]>::to_vec), fields.unmistakable())
+        };
+        if let Some(fields) = Fields::by_the_book(receipt.as_bytes()) {
+            prop_assert_eq!(found(&fields), found(&Fields::scan(receipt.as_bytes())), "{}", receipt);
+        }
+    }
+
     #[test]
     fn names_are_those_found_letter_by_letter(
         start in "[ ;_a-z]{0,3}",
