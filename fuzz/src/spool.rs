@@ -57,7 +57,9 @@ pub fn run(data: &[u8]) {
     full(&shown).for_each(|location| spool.mark_live(location));
     let added = (1, Class::Full as u8, recovery.next_id, b"written after the start".to_vec());
     match spool.append_full(added.0, added.2, &added.3) {
-        Err(AppendError::NoNumber) => return assert!(before.iter().flat_map(|file| headers(file)).any(|h| number(h, 12) == LAST_NUMBER)),
+        Err(AppendError::NoNumber) => {
+            return assert!(before.iter().flat_map(|file| headers(file)).any(|h| number(h, 12) == LAST_NUMBER));
+        }
         taken => taken.expect("the spool takes records"),
     };
     spool.commit().expect("the spool commits");

@@ -64,7 +64,15 @@ fn gateway(socket: &Path) -> Arc<Gateway> {
     let (accounts, operators) = (Arc::new(Names::default()), Arc::new(Names::default()));
     let settings = Settings::build(config(socket, ""), &accounts, &operators, [7; 32]).expect("settings");
     let (metrics, _) = crate::metrics::install(None).expect("metrics without an endpoint");
-    Gateway::new(settings, accounts, operators, Ids::starting_at(1), KeyMaker::default(), metrics, crate::gateway::Outside::real())
+    Gateway::new(
+        settings,
+        accounts,
+        operators,
+        Ids::starting_at(1),
+        KeyMaker::default(),
+        metrics,
+        crate::gateway::Outside::real(),
+    )
 }
 
 async fn start_at(gateway: &Arc<Gateway>) -> io::Result<(Server, mpsc::Receiver<Action>)> {

@@ -225,7 +225,9 @@ impl Ledger {
                 self.index.remove(*id);
                 ended.push((*id, location));
                 match t.effects.last_mut() {
-                    Some(Effect::Note(Note::MailEnded { account: a, how: h, count })) if (*a, *h) == (account, *how) => *count += 1,
+                    Some(Effect::Note(Note::MailEnded { account: a, how: h, count })) if (*a, *h) == (account, *how) => {
+                        *count += 1
+                    }
                     _ => t.effects.push(Effect::Note(Note::MailEnded { account, how: *how, count: 1 })),
                 }
             }

@@ -118,13 +118,7 @@ const FEW: usize = 1_024;
 
 impl Default for Correlation {
     fn default() -> Self {
-        Correlation {
-            shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
-            len: 0,
-            round: None,
-            begins_above: FEW,
-            owed: 0,
-        }
+        Correlation { shards: (0..SHARDS).map(|_| HashTable::new()).collect(), len: 0, round: None, begins_above: FEW, owed: 0 }
     }
 }
 

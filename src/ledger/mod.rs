@@ -39,8 +39,8 @@ use smallvec::SmallVec;
 pub use codec::{Unreadable, put_message};
 pub use correlation::{Key, KeyMaker, Keys};
 pub use event::{
-    Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Received, Release, SentPart, Status, Submissions, Waiting,
-    all_parts,
+    Effect, Event, Failure, MAX_PARTS, MailEnd, Note, OperatorId, PartSet, Received, Release, SentPart, Status, Submissions,
+    Waiting, all_parts,
 };
 pub use quarantine::{Case, Quarantined};
 pub use restore::Restored;

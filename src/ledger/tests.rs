@@ -315,7 +315,14 @@ fn a_pending_message_takes_little_memory() {
 }
 
 /// The event of a receipt.
-pub fn received(operator: OperatorKey, receipt: Receipt, keys: Keys, source: Address, destination: Address, now: Timestamp) -> Event {
+pub fn received(
+    operator: OperatorKey,
+    receipt: Receipt,
+    keys: Keys,
+    source: Address,
+    destination: Address,
+    now: Timestamp,
+) -> Event {
     Event::Receipts(vec![Received { operator, receipt, keys, source, destination, received_at: now }])
 }
 

@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::bind::close_word;
+use super::deliver::{self, Delivered};
 use super::outcome::{Decision, Setback, Situation, UNKNOWN_OUTCOME, classify, decide};
 use super::pace::Pace;
 use super::pool::BindStatus;
-use super::deliver::{self, Delivered};
 use super::submit;
 use active::{Active, ActiveMessages, Place};
 use gathered::{Gathered, Open};

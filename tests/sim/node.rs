@@ -102,9 +102,8 @@ impl Node {
         let (metrics, _exporter) = metrics::install(None).map_err(|error| error.to_string())?;
         let (ids, keys) = (Ids::starting_at(1), KeyMaker::default());
         let limits = &settings.config.limits;
-        let (names_0, names_1) = (names.0.clone(), names.1.clone());
-        let mut ledger =
-            Ledger::new(ids.clone(), keys.clone(), names_0, names_1, limits.hot_messages, settings.config.messages.history);
+        let (accounts, operators, history) = (names.0.clone(), names.1.clone(), settings.config.messages.history);
+        let mut ledger = Ledger::new(ids.clone(), keys.clone(), accounts, operators, limits.hot_messages, history);
         let (mut spool, opened) = journal::open(drive.disk(), SPOOL, &mut ledger).map_err(|error| error.to_string())?;
         let outside = Outside {
             clock: Clock::showing(BEGINNING.plus(world.elapsed())),

@@ -10,7 +10,6 @@ use crate::link;
 use crate::message::{Job, Timestamp};
 use crate::smpp::CommandStatus;
 
-
 impl Traffic<'_> {
     pub(super) fn record_outcome(&mut self, event: ledger::Event) {
         self.unrecorded += 1;
