@@ -313,8 +313,8 @@ async fn stamped_messages_tell_how_long_they_were_on_their_way() {
     let report = run(settings).await;
     let transit = smsc.transit();
     assert_eq!((transit.count, report.response_ms.count), (100, 100));
-    // A message arrives before it is answered.
-    assert!(transit.max <= report.response_ms.max && transit.p50 <= report.response_ms.p50 * 1.02 + 0.001, "{transit} {report}");
+    // A message arrives before it is answered; the two clocks agree to a few microseconds.
+    assert!(transit.max <= report.response_ms.max && transit.p50 <= report.response_ms.p50 * 1.02 + 0.01, "{transit} {report}");
     run(load_of(100, &smsc)).await;
     assert_eq!(smsc.transit().count, 100);
 }

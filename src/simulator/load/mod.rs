@@ -210,7 +210,7 @@ pub async fn run(settings: LoadSettings, mut watcher: impl FnMut(&Totals)) -> Re
         },
         sending: AtomicBool::new(true),
         totals: watch::Sender::new(Totals::default()),
-        clock: MachineClock::new(now()),
+        clock: MachineClock::new(now),
         books: Mutex::new(Books::new()),
         start: Barrier::new(settings.binds + 1),
         finish: watch::Sender::new(false),

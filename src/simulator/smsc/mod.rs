@@ -274,7 +274,7 @@ impl Operator {
             counts: watch::Sender::new(Counts::default()),
             orders: watch::Sender::new(Orders::default()),
             records: Mutex::new(Vec::new()),
-            clock: MachineClock::new(now()),
+            clock: MachineClock::new(now),
             transit: Mutex::new(Histogram::default()),
             pools: Mutex::new(HashMap::new()),
             settings,
