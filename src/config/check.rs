@@ -16,11 +16,14 @@ mod general;
 mod operator;
 mod routing;
 
+/// So many faults of a text that is not TOML are told: those after the first mostly follow from it.
+const SYNTAX_FAULTS: usize = 20;
+
 /// Checks a configuration text. `file_name` stands in the faults, and relative paths are relative to its folder.
 pub fn parse(text: &str, file_name: &str, files: &dyn Files) -> Result<Config, Vec<Fault>> {
     let cx = Context::new(file_name, text, files);
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
+    for error in errors.iter().take(SYNTAX_FAULTS) {
         cx.error(error.span().map_or(0, |span| span.start), "", error.message());
     }
     // A text that is not TOML reads as whatever was understood of it: further faults would mislead.

@@ -134,6 +134,12 @@ fn a_text_that_is_not_toml_is_a_fault_with_its_line() {
 }
 
 #[test]
+fn one_stray_bracket_does_not_bury_its_fault_under_hundreds_that_follow_from_it() {
+    let faults = faults(&format!("a = [[[[[\\[[# \n{}\n", "}".repeat(200)));
+    assert!(faults.len() <= 20 && faults[0].starts_with("conf/x.toml:1: "), "{faults:?}");
+}
+
+#[test]
 fn a_key_given_twice_is_a_fault_with_its_line() {
     let faults = faults("[node]\nname = \"a\"\nname = \"b\"\n");
     assert!(faults[0].starts_with("conf/x.toml:3: "), "{faults:?}");
