@@ -99,7 +99,7 @@ pub struct SentPart {
     pub part: u8,
     pub total: u8,
     pub operator_id: OperatorId,
-    /// What its receipt is looked up by; `None` when the response gave no id.
+    /// What its receipt is looked up by; `None` when no receipt is wanted, or the response gave no id.
     pub key: Option<Key>,
 }
 

@@ -97,7 +97,7 @@ metrics! {
     QUEUE_AGE = Gauge, "smppgw_queue_oldest_age_seconds", Seconds, ["operator"], "Age of the oldest message due for the operator.";
     SENT = Counter, "smppgw_submits_sent_total", Count, ["operator"], "submit_sm requests written to the operator.";
     SENT_SECONDS = Histogram(SENT_BUCKETS), "smppgw_submit_sent_seconds", Seconds, ["operator"],
-        "From acceptance of a message to the operator's positive answer for its last part.";
+        "From acceptance of a message to the operator's positive answer, for each of its parts.";
     OUTCOMES = Counter, "smppgw_submit_outcomes_total", Count, ["operator", "class"],
         "Outcomes of submit_sm, by status class of the response; unknown when none came.";
     POSSIBLE_DUPLICATES = Counter, "smppgw_possible_duplicates_total", Count, ["operator"],
