@@ -1,7 +1,9 @@
 //! Does one account disturb another? A quiet account's latencies alone, and beside a noisy one that floods: within its limits, with
 //! its rate limited, and when it stops reading. `cargo bench --bench noisy -- --help` tells what can be changed.
 //!
-//! All programs share the machine: where it has no core to spare, what is measured is mostly how the kernel shares out the cores.
+//! All programs share the machine, and where it has no core to spare what a client sees is mostly how the kernel shares out the cores.
+//! What would be on machines of their own therefore gets only what the gateway leaves of the cores (nice 19), while the quiet client,
+//! by whose clock is measured, is given its turn at once (nice -20, which needs root). `--alike` lets all of them compete.
 
 #[path = "../gateway/process.rs"]
 #[allow(dead_code)] // the other benchmark uses the rest
@@ -10,6 +12,7 @@ mod process;
 #[allow(dead_code)] // the same
 mod statistics;
 
+use std::ffi::OsStr;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,7 +33,8 @@ const PASSWORD: &str = "secret";
 /// How long anything but the load itself may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the noisy account does before the quiet one is measured.
+/// What happens before the quiet account is measured: the noisy one begins, or, where there is none, the quiet one itself, so that no
+/// measurement sees the first seconds of a gateway.
 const LEAD: Duration = Duration::from_secs(1);
 
 /// After it has stopped, until only what it is owed is left of it.
@@ -44,14 +48,17 @@ struct Options {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
     /// Seconds of each measurement.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// Messages per second of the quiet account.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 500)]
     rate: u64,
     /// Messages per second that the noisy account is allowed, where it is limited.
     #[arg(long, default_value_t = 500)]
     limit: u64,
+    /// No program goes before another.
+    #[arg(long)]
+    alike: bool,
     /// Where the spools are; on the disk that is to be measured.
     #[arg(long, default_value = env!("CARGO_TARGET_TMPDIR"), hide_default_value = true)]
     folder: PathBuf,
@@ -124,12 +131,24 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Outcome<()> {
     let mut rounds = Vec::new();
     for round in 0..options.rounds {
-        let samples: Result<Vec<Sample>, _> = SCENARIOS.iter().map(|(noise, _)| measure(options, *noise)).collect();
-        rounds.push(samples?);
+        rounds.push(measure_all(options, round as usize)?);
         eprintln!("round {} of {}", round + 1, options.rounds);
     }
     print!("{}", table(&rounds));
     Ok(())
+}
+
+/// Every scenario once, in the order of [`SCENARIOS`]; measured in an order that changes from round to round, so that none always has the
+/// disk as another one left it.
+fn measure_all(options: &Options, round: usize) -> Outcome<Vec<Sample>> {
+    let mut order: Vec<usize> = (0..SCENARIOS.len()).collect();
+    order.rotate_left(round % SCENARIOS.len());
+    let mut samples = Vec::new();
+    for at in order {
+        samples.push((at, measure(options, SCENARIOS[at].0)?));
+    }
+    samples.sort_by_key(|(at, _)| *at);
+    Ok(samples.into_iter().map(|(_, sample)| sample).collect())
 }
 
 fn table(rounds: &[Vec<Sample>]) -> String {
@@ -154,18 +173,21 @@ fn table(rounds: &[Vec<Sample>]) -> String {
 
 fn measure(options: &Options, noise: Noise) -> Outcome<Sample> {
     let world = World::start(options, noise)?;
+    let quiet = |seconds| {
+        let rate = format!("--binds 1 --window 100 --rate {}", options.rate);
+        world.load("quiet", seconds, &rate, FIRST)?.finish()
+    };
     let mut noisy = world.noise(options, noise)?;
-    if let Some(noisy) = &mut noisy {
-        noisy.ended_within(LEAD);
-        if noise == Noise::Stopped {
-            noisy.signal(Signal::STOP)?;
-            // What it has submitted is carried first; what it is owed waits.
-            noisy.ended_within(SETTLING);
-        }
+    match &mut noisy {
+        None => drop(quiet(LEAD.as_secs())?),
+        Some(noisy) => drop(noisy.ended_within(LEAD)),
     }
-    let rate = format!("--binds 1 --window 100 --rate {}", options.rate);
-    let quiet = world.load("quiet", options.seconds, &rate)?.finish()?;
-    let quiet = report(&quiet)?;
+    if let (Some(noisy), Noise::Stopped) = (&mut noisy, noise) {
+        noisy.signal(Signal::STOP)?;
+        // What it has submitted is carried first; what it is owed waits.
+        noisy.ended_within(SETTLING);
+    }
+    let quiet = report(&quiet(options.seconds)?)?;
     let noisy = match noisy {
         Some(noisy) if noise != Noise::Stopped => Some(report(&noisy.finish()?)?.per_second),
         // Dropped, it is killed.
@@ -179,16 +201,16 @@ fn report(ended: &Ended) -> Outcome<Report> {
 }
 
 /// A gateway with its operator, in a folder of its own.
-struct World {
+struct World<'a> {
     port: u16,
-    program: PathBuf,
+    options: &'a Options,
     _operator: Process,
     _gateway: Process,
     _folder: TempDir,
 }
 
-impl World {
-    fn start(options: &Options, noise: Noise) -> Outcome<World> {
+impl World<'_> {
+    fn start(options: &Options, noise: Noise) -> Outcome<World<'_>> {
         let folder = TempDir::with_prefix_in("noisy-", &options.folder)?;
         let (port, operator) = (free_port()?, free_port()?);
         let config = folder.path().join("smppgw.toml");
@@ -196,12 +218,11 @@ impl World {
         let rate = if limited { format!("rate = {}", options.limit) } else { String::new() };
         std::fs::write(&config, toml(port, operator, &rate))?;
         let address = format!("operator=127.0.0.1:{operator}");
-        let mut simulate = Process::start(&options.gateway, ["simulate", "--quiet", "--window", "500", "--operators", &address])?;
+        let mut simulate = options.start(&format!("simulate --quiet --window 500 --operators {address}"), LAST)?;
         until_listening(&mut simulate, operator)?;
         let mut gateway = Process::start(&options.gateway, [Path::new("serve"), Path::new("--config"), &config])?;
         until_listening(&mut gateway, port)?;
-        let program = options.gateway.clone();
-        Ok(World { port, program, _operator: simulate, _gateway: gateway, _folder: folder })
+        Ok(World { port, options, _operator: simulate, _gateway: gateway, _folder: folder })
     }
 
     /// Starts what disturbs, for somewhat longer than the measurement.
@@ -212,15 +233,28 @@ impl World {
             Noise::Polite => &polite,
             Noise::Limited | Noise::Unlimited | Noise::Stopped => "--binds 8 --window 100",
         };
-        self.load("noisy", options.seconds + 2 * LEAD.as_secs(), how).map(Some)
+        self.load("noisy", options.seconds + 2 * LEAD.as_secs(), how, LAST).map(Some)
     }
 
-    fn load(&self, account: &str, seconds: u64, how: &str) -> Outcome<Process> {
+    fn load(&self, account: &str, seconds: u64, how: &str, niceness: &str) -> Outcome<Process> {
         let arguments = format!(
             "load --to 127.0.0.1:{} --system-id {account} --password {PASSWORD} --json --quiet --seconds {seconds} {how}",
             self.port
         );
-        Process::start(&self.program, arguments.split_whitespace())
+        self.options.start(&arguments, niceness)
+    }
+}
+
+/// Values for nice(1).
+const FIRST: &str = "-20";
+const LAST: &str = "19";
+
+impl Options {
+    /// Starts another program than the gateway.
+    fn start(&self, arguments: &str, niceness: &str) -> Outcome<Process> {
+        let niceness = if self.alike { "0" } else { niceness };
+        let command = ["-n", niceness, "--"].map(OsStr::new).into_iter().chain([self.gateway.as_os_str()]);
+        Process::start(Path::new("nice"), command.chain(arguments.split_whitespace().map(OsStr::new)))
     }
 }
 
