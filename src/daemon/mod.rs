@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::config::{self, Fault};
 use crate::control::{Action, ReloadReport};
 use crate::gateway::{Gateway, Settings};
+use crate::journal::Journal;
 use crate::metrics::ProcessMetrics;
 use crate::operator::pool::{Housekeeping, Pool};
 use listeners::Listeners;
@@ -31,7 +32,8 @@ pub struct Daemon {
     listeners: Listeners,
     process: ProcessMetrics,
     actions: mpsc::Receiver<Action>,
-    journal: std::thread::JoinHandle<()>,
+    /// Ends with the journal thread; false when that has panicked.
+    journal: JoinHandle<bool>,
     tasks: Vec<JoinHandle<()>>,
     control: Option<crate::control::Server>,
 }
@@ -40,7 +42,8 @@ impl Daemon {
     /// Serves until SIGTERM, SIGINT or a drain request, reloading on SIGHUP. Returns when everything is closed and on disk.
     ///
     /// # Errors
-    /// When signals cannot be caught.
+    /// When signals cannot be caught, or when the journal thread ends before it was told to: then nothing can be made durable any more,
+    /// and a new start is the way on.
     pub async fn run(mut self) -> std::io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -52,6 +55,7 @@ impl Daemon {
                 _ = hangup.recv() => drop(self.reload().await),
                 _ = terminate.recv() => break None,
                 _ = interrupt.recv() => break None,
+                _ = &mut self.journal => return Err(std::io::Error::other("the journal thread has ended by itself")),
                 Some(action) = self.actions.recv() => match action {
                     Action::Reload(reply) => {
                         let report = self.reload().await;
@@ -125,13 +129,8 @@ impl Daemon {
             control.stop().await;
         }
         let journal = self.gateway.journal().cloned();
-        let joined = tokio::task::spawn_blocking(move || {
-            if let Some(journal) = journal {
-                journal.stop();
-            }
-            self.journal.join().is_ok()
-        });
-        if !matches!(joined.await, Ok(true)) {
+        let told = tokio::task::spawn_blocking(move || journal.iter().for_each(Journal::stop));
+        if told.await.is_err() || !matches!(self.journal.await, Ok(true)) {
             tracing::error!("the journal thread ended badly");
         }
         tracing::info!("stopped");

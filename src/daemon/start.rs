@@ -104,7 +104,7 @@ pub async fn start(config: Config, file: &Path) -> Result<Started, StartError> {
         listeners,
         process,
         actions: inbox,
-        journal: thread,
+        journal: tokio::task::spawn_blocking(move || thread.join().is_ok()),
         tasks,
         control: Some(control),
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::Guard;
 
 use super::{AccountState, Gateway, OperatorState, Settings, lock};
-use crate::ledger::{Effect, Note, Waiting};
+use crate::ledger::{Effect, Note, Rules, Waiting};
 use crate::message::{AccountKey, Job, Mail, OperatorKey, Timestamp};
 use crate::metrics::Counts;
 use crate::queue::{Item, Suspicion};
@@ -88,12 +88,19 @@ impl<'a> Release<'a> {
     }
 
     /// See [`Gateway::queue`].
-    pub fn queue(&mut self, waiting: Waiting) {
+    pub fn queue(&mut self, mut waiting: Waiting) {
         let bound_to = waiting.bound_to.filter(|key| self.is_known(*key));
         // The operator that has the other parts may be out of the configuration. What another one sends of the rest no telephone could
         // join to them: it waits until the operator is back, or the validity over.
         let is_torn = waiting.bound_to.is_some() && bound_to.is_none();
-        let chosen = bound_to.or_else(|| self.choose(&waiting.job.route)).filter(|_| !is_torn);
+        let mut chosen = bound_to.or_else(|| self.choose(&waiting.job.route)).filter(|_| !is_torn);
+        if chosen.is_none() && !is_torn {
+            // Its route is that of an older configuration: it was on its way when that changed, or has been in quarantine since.
+            let message = waiting.job.message.clone();
+            let route = self.settings.route(&message);
+            chosen = self.choose(&route);
+            waiting.job = Arc::new(Job { id: waiting.id, account: waiting.account, message, route });
+        }
         match chosen {
             Some(key) => {
                 let item = item(&waiting, self.now);

@@ -6,7 +6,7 @@ use crate::chance::Chance;
 use crate::config::{self, Config};
 use crate::gateway::{Gateway, Outside, Settings};
 use crate::ledger::{Ids, KeyMaker, PartSet, Waiting};
-use crate::message::{AccountKey, MessageId, Names, OperatorKey, test_job};
+use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, test_job};
 use crate::metrics;
 
 /// A configuration with these operators, in the order of preference.
@@ -83,5 +83,16 @@ fn a_message_whose_ended_parts_no_operator_has_taken_goes_to_whom_its_route_name
     let world = World::new(&["elisa"]);
     world.reload(&["telia"]);
     world.queue(None, 0b01);
+    assert_eq!(world.waits_for(), ["telia"]);
+}
+
+#[test]
+fn a_message_that_was_on_its_way_to_the_disk_during_a_reload_goes_by_the_new_routes() {
+    let world = World::new(&["elisa"]);
+    let account = AccountKey(0);
+    let route = [world.key("elisa")][..].into();
+    let job = Job { id: MessageId(1), account, message: test_job(1, account).message.clone(), route };
+    world.reload(&["telia"]);
+    world.0.queue(Waiting { id: MessageId(1), account, bound_to: None, done: 0, job: Arc::new(job) });
     assert_eq!(world.waits_for(), ["telia"]);
 }

@@ -57,6 +57,8 @@ impl<D: Disk, H: Host> Group<D, H> {
         self.set_failed(true);
         self.host.disk_failed();
         let refused = self.refuse();
+        // What comes from now on is refused or held, and that must not end at the size of a group.
+        self.events = 0;
         self.effects.retain(|effect| !matches!(effect, Effect::Queue(waiting) if refused.contains(&waiting.id)));
         self.failure = Some(Failure { tried: Some(link::now()), held: VecDeque::new(), questions: Vec::new(), refused });
     }

@@ -32,7 +32,7 @@ pub(super) struct Group<D: Disk, H: Host> {
     /// Records that should be in this group but could not be appended: it must not be committed without them.
     pub(super) unwritten: VecDeque<Unwritten>,
     pub(super) failure: Option<Failure>,
-    events: usize,
+    pub(super) events: usize,
     survivors: Survivors,
 }
 

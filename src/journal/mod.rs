@@ -43,6 +43,9 @@ const GROUP_EVENTS: usize = 16_384;
 /// millisecond.
 const SHARED_EVENTS: usize = 500;
 
+/// Questions answered before a group ends: whoever asks without pause must not keep it open.
+const GROUP_QUESTIONS: usize = 256;
+
 /// Events handed over in one turn by those who can wait: bounds what others wait for them.
 const TURN_EVENTS: usize = 500;
 
@@ -246,8 +249,10 @@ impl Journal {
     pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut dyn Lookup) -> T + Send + 'static) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         let ask = Box::new(move |lookup: &mut dyn Lookup| {
-            // The asker may have gone.
-            let _ = reply.send(question(lookup));
+            // An asker that has gone wants no answer, which may be dear.
+            if !reply.is_closed() {
+                let _ = reply.send(question(lookup));
+            }
         });
         self.send(Command::Ask(ask)).ok()?;
         answer.await.ok()
@@ -353,10 +358,14 @@ impl<D: Disk, H: Host> Keeper<D, H> {
     /// takes at least one batch from the line, which so never stands still.
     fn take_in(&mut self) -> bool {
         let mut shared = self.take_first();
+        let mut questions = 0;
         loop {
             match self.inbox.in_order.try_recv() {
                 Ok(Command::Batch(batch)) => self.group.take(batch),
-                Ok(Command::Ask(question)) => self.group.answer(question),
+                Ok(Command::Ask(question)) => {
+                    self.group.answer(question);
+                    questions += 1;
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
                     self.take_first();
                     return false;
@@ -364,7 +373,8 @@ impl<D: Disk, H: Host> Keeper<D, H> {
                 Err(TryRecvError::Empty) => break,
             }
             shared |= self.take_first();
-            if self.group.events() >= if shared { SHARED_EVENTS } else { GROUP_EVENTS } {
+            let enough = if shared { SHARED_EVENTS } else { GROUP_EVENTS };
+            if self.group.events() >= enough || questions >= GROUP_QUESTIONS {
                 break;
             }
         }

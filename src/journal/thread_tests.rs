@@ -98,6 +98,57 @@ fn what_goes_first_waits_for_few_of_the_many_and_they_keep_their_order() {
     assert_eq!(answered(), [94], "the end leaves nobody without an answer");
 }
 
+#[test]
+fn questions_without_end_hold_up_nobody() {
+    let disk = SimDisk::new();
+    let (spool, ledger) = opened(&disk);
+    let (journal, mut steps) = Journal::in_steps(spool, ledger, host());
+    let (reply, mut acks) = mpsc::channel(1);
+    /// As an application that asks again whenever it is answered.
+    fn ask_for_ever(journal: &Journal) {
+        let again = journal.clone();
+        assert!(journal.tell(move |_| ask_for_ever(&again)));
+    }
+    ask_for_ever(&journal);
+    journal.submit(Batch { events: vec![accept(1)], reply: Some((reply, 1)) }).unwrap();
+    assert!(steps.turn());
+    assert_well(acks.try_recv().ok(), 1);
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_waits_for_any_more_is_not_worked_on() {
+    let disk = SimDisk::new();
+    let (spool, ledger) = opened(&disk);
+    let (journal, mut steps) = Journal::in_steps(spool, ledger, host());
+    let asked = Arc::new(Mutex::new(0));
+    let question = || {
+        let asked = asked.clone();
+        journal.ask(move |_| *asked.lock().unwrap() += 1)
+    };
+    // Handed over, and given up.
+    assert!(tokio::time::timeout(Duration::ZERO, question()).await.is_err());
+    let (answer, _) = tokio::join!(biased; question(), async { steps.turn() });
+    assert_eq!((answer, *asked.lock().unwrap()), (Some(()), 1));
+}
+
+#[test]
+fn while_the_disk_fails_submissions_are_refused_however_large_the_group_was_that_failed() {
+    let disk = SimDisk::new();
+    let (spool, ledger) = opened(&disk);
+    let (journal, mut steps) = Journal::in_steps(spool, ledger, host());
+    let (reply, mut acks) = mpsc::channel(100);
+    let mut answered =
+        || std::iter::from_fn(|| acks.try_recv().ok()).map(|ack: Ack| (ack.ticket, ack.statuses[0])).collect::<Vec<_>>();
+    disk.fail(Operation::Sync, 0, u64::MAX);
+    let many = (0..GROUP_EVENTS as u64).map(|at| accept(10_000 + at)).collect();
+    journal.submit(Batch { events: many, reply: Some((reply.clone(), 1)) }).unwrap();
+    assert!(steps.turn());
+    assert_eq!(answered(), [(1, 0x08)]);
+    journal.submit_first(Batch { events: vec![accept(5)], reply: Some((reply.clone(), 2)) }).unwrap();
+    assert!(steps.turn());
+    assert_eq!((answered(), journal.backlog()), (vec![(2, 0x08)], 0));
+}
+
 /// Everything in the batch with this number is durable and well.
 fn assert_well(ack: Option<Ack>, ticket: u64) {
     assert_eq!(ack.map(|ack| (ack.ticket, ack.statuses)), Some((ticket, vec![])));

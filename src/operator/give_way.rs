@@ -8,6 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use tokio::time::timeout;
 
 use crate::gateway::{Gateway, OperatorState};
+use crate::journal::Journal;
 use crate::ledger::Waiting;
 use crate::message::{Job, MessageId, OperatorKey, Timestamp};
 use crate::queue::{Item, Slice};
@@ -113,7 +114,9 @@ impl GiveWay {
         let mut payloads: HashMap<MessageId, Arc<Job>> =
             hot.into_iter().filter_map(|item| item.payload.map(|job| (item.id, job))).collect();
         let ids: Vec<MessageId> = cold.into_iter().filter(|item| item.done == 0).map(|item| item.id).collect();
-        let Some(journal) = self.gateway.journal().filter(|_| !ids.is_empty()) else { return payloads };
+        // While the disk fails nothing can be read, and questions would only pile up.
+        let answers = |journal: &&Journal| !ids.is_empty() && !journal.gate().has_failed();
+        let Some(journal) = self.gateway.journal().filter(answers) else { return payloads };
         let read = journal.ask(move |lookup| ids.into_iter().filter_map(|id| Some((id, lookup.job(id)?))).collect::<Vec<_>>());
         if let Ok(Some(read)) = timeout(PATIENCE, read).await {
             payloads.extend(read);

@@ -74,9 +74,9 @@ fn is_poison(blame: Blame, s: &Situation<'_>) -> bool {
 pub enum Decision {
     /// It is next again, as if it had not been tried.
     PutBack,
-    /// To this operator (by its place in the route), not before the delay has passed.
+    /// To this operator, not before the delay has passed.
     Retry {
-        place: usize,
+        to: OperatorKey,
         delay: Duration,
     },
     Fail(Failure),
@@ -115,7 +115,7 @@ pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
     match setback {
         Setback::Refused { class: Class::Ok | Class::Throttle, .. } => Decision::PutBack,
         Setback::RefusedSession { blame, status } if is_poison(blame, s) => Decision::Quarantine { status },
-        Setback::RefusedSession { .. } => Decision::Retry { place: place(s), delay: backoff(s.retry, s.attempts, s.jitter) },
+        Setback::RefusedSession { .. } => Decision::Retry { to: here_again(s), delay: backoff(s.retry, s.attempts, s.jitter) },
         Setback::Refused { class: Class::Limited, status } if s.vague_refusals >= VAGUE_REFUSALS => {
             failed(State::Rejected, status)
         }
@@ -124,28 +124,33 @@ pub fn decide(setback: Setback, s: &Situation<'_>) -> Decision {
         Setback::Unknown | Setback::Died(_) if s.unknown_outcome == UnknownOutcome::Fail => failed(State::Undeliverable, 0),
         Setback::Died(blame) if is_poison(blame, s) => Decision::Quarantine { status: 0 },
         Setback::Unknown | Setback::Died(_) if s.unknown_outcome == UnknownOutcome::Next => elsewhere_or_later(s),
-        Setback::Unknown | Setback::Died(Blame::Crowd) => Decision::Retry { place: place(s), delay: Duration::ZERO },
+        Setback::Unknown | Setback::Died(Blame::Crowd) => Decision::Retry { to: here_again(s), delay: Duration::ZERO },
         // The others have their turn before it is tried again: what they are answered shows who is to blame.
         Setback::Died(_) => {
             let again = u16::from(s.suspicion.deaths).checked_sub(2);
-            Decision::Retry { place: place(s), delay: again.map_or(Duration::ZERO, |round| backoff(s.retry, round, s.jitter)) }
+            Decision::Retry { to: here_again(s), delay: again.map_or(Duration::ZERO, |round| backoff(s.retry, round, s.jitter)) }
         }
     }
 }
 
-fn place(s: &Situation<'_>) -> usize {
-    s.route.iter().position(|key| *key == s.here).unwrap_or(0)
+/// The same operator, unless a reload has taken it off the route and nothing ties the message to it.
+fn here_again(s: &Situation<'_>) -> OperatorKey {
+    let stays = s.begun || s.route.contains(&s.here);
+    s.route.first().filter(|_| !stays).copied().unwrap_or(s.here)
 }
 
-/// The next operator of the route at once; after the last one the first again, later.
+/// The next operator of the route at once; after the last one the first again, later. A message that has begun stays where it is.
 fn elsewhere_or_later(s: &Situation<'_>) -> Decision {
-    let here = place(s);
-    if !s.begun && here + 1 < s.route.len() {
-        return Decision::Retry { place: here + 1, delay: Duration::ZERO };
+    if s.begun {
+        return Decision::Retry { to: s.here, delay: backoff(s.retry, s.attempts, s.jitter) };
     }
-    let rounds = if s.begun { s.attempts } else { s.attempts / u16::try_from(s.route.len().max(1)).unwrap_or(1) };
-    let first = if s.begun { here } else { 0 };
-    Decision::Retry { place: first, delay: backoff(s.retry, rounds, s.jitter) }
+    let next = s.route.iter().position(|key| *key == s.here).map_or(0, |here| here + 1);
+    if let Some(next) = s.route.get(next) {
+        return Decision::Retry { to: *next, delay: Duration::ZERO };
+    }
+    let rounds = s.attempts / u16::try_from(s.route.len().max(1)).unwrap_or(1);
+    let first = s.route.first().copied().unwrap_or(s.here);
+    Decision::Retry { to: first, delay: backoff(s.retry, rounds, s.jitter) }
 }
 
 /// Doubles from the shortest delay to the longest; the jitter takes away up to half.
@@ -191,23 +196,23 @@ mod tests {
     #[test]
     fn a_temporary_error_goes_to_the_next_operator_at_once() {
         let decision = decide(refused(Class::Temporary), &situation(&[A, B]));
-        assert_eq!(decision, Decision::Retry { place: 1, delay: Duration::ZERO });
+        assert_eq!(decision, Decision::Retry { to: B, delay: Duration::ZERO });
     }
 
     #[test]
     fn after_the_last_operator_the_first_one_is_tried_again_later_and_later() {
         let mut s = Situation { here: B, ..situation(&[A, B]) };
-        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(5) });
+        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { to: A, delay: Duration::from_secs(5) });
         s.attempts = 4;
-        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(20) });
+        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { to: A, delay: Duration::from_secs(20) });
         s.attempts = 60;
-        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(60) });
+        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { to: A, delay: Duration::from_secs(60) });
     }
 
     #[test]
     fn a_message_of_which_parts_are_sent_stays_with_its_operator() {
         let s = Situation { begun: true, ..situation(&[A, B]) };
-        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { place: 0, delay: Duration::from_secs(5) });
+        assert_eq!(decide(refused(Class::Temporary), &s), Decision::Retry { to: A, delay: Duration::from_secs(5) });
     }
 
     #[test]
@@ -262,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_was_in_flight_among_others_is_sent_again_at_once_and_what_was_alone_later_and_later() {
-        let retry = |seconds| Decision::Retry { place: 0, delay: Duration::from_secs(seconds) };
+        let retry = |seconds| Decision::Retry { to: A, delay: Duration::from_secs(seconds) };
         assert_eq!(deaths(9, &[Blame::Crowd; 3], Setback::Died), [retry(0), retry(0), retry(0)]);
         assert_eq!(deaths(9, &[Blame::Operator; 4], Setback::Died), [retry(0), retry(5), retry(10), retry(20)]);
     }
@@ -277,9 +282,9 @@ mod tests {
     #[test]
     fn an_unknown_outcome_follows_the_operators_policy() {
         let s = situation(&[A, B]);
-        assert_eq!(decide(Setback::Unknown, &s), Decision::Retry { place: 0, delay: Duration::ZERO });
+        assert_eq!(decide(Setback::Unknown, &s), Decision::Retry { to: A, delay: Duration::ZERO });
         let next = Situation { unknown_outcome: UnknownOutcome::Next, ..s };
-        assert_eq!(decide(Setback::Unknown, &next), Decision::Retry { place: 1, delay: Duration::ZERO });
+        assert_eq!(decide(Setback::Unknown, &next), Decision::Retry { to: B, delay: Duration::ZERO });
         let fail = Situation { unknown_outcome: UnknownOutcome::Fail, ..s };
         for setback in [Setback::Unknown, Setback::Died(Blame::Message)] {
             assert!(matches!(decide(setback, &fail), Decision::Fail(Failure { state: State::Undeliverable, status: 0 })));
@@ -291,5 +296,17 @@ mod tests {
         let overrides = [(0x45, Class::Temporary)].into();
         assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &overrides), Class::Temporary);
         assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &Default::default()), Class::Limited);
+    }
+
+    #[test]
+    fn what_has_begun_stays_even_when_a_reload_has_taken_its_operator_off_the_route() {
+        let setbacks = [refused(Class::Temporary), Setback::Died(Blame::Crowd), Setback::Unknown];
+        for setback in setbacks {
+            let to = |begun| match decide(setback, &Situation { begun, ..situation(&[B]) }) {
+                Decision::Retry { to, .. } => to,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!((to(true), to(false)), (A, B), "{setback:?}");
+        }
     }
 }

@@ -364,11 +364,10 @@ impl<'a> Traffic<'a> {
         }
         match decision {
             Decision::PutBack => self.context.state.queue(|queue| queue.put_back(item)),
-            Decision::Retry { place, delay } => {
+            Decision::Retry { to, delay } => {
                 item.attempts = item.attempts.saturating_add(1);
-                let key = job.route.get(place).copied().unwrap_or(self.context.state.key);
                 let until = self.context.gateway.clock.now().plus(delay);
-                self.context.gateway.operator(key).push((item, until));
+                self.context.gateway.operator(to).push((item, until));
             }
             Decision::Fail(failure) => {
                 let open = ledger::all_parts(total) & !item.done;
