@@ -113,7 +113,7 @@ impl World {
         self.apply(job.clone().into());
         let operator_id = operator_id(id);
         let key = self.keys.of_response(OPERATOR, ReceiptId::Same, &operator_id);
-        let part = SentPart { job, part: 0, total: 1, operator_id, key };
+        let part = SentPart { job, part: 0, total: 1, operator_id, key, strayed: false };
         self.apply(Event::Sent { operator: OPERATOR, parts: vec![part] });
         self.effects.clear();
         id

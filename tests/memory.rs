@@ -154,7 +154,7 @@ fn sent(count: u64, operator_id: impl Fn(u64) -> String) -> Ledger {
         world.apply(job.clone().into(), id);
         let operator_id = OperatorId::from_slice(operator_id(id).as_bytes());
         let key = world.keys.of_response(OPERATOR, ReceiptId::Same, &operator_id);
-        let parts = vec![SentPart { job, part: 0, total: 1, operator_id, key }];
+        let parts = vec![SentPart { job, part: 0, total: 1, operator_id, key, strayed: false }];
         world.apply(Event::Sent { operator: OPERATOR, parts }, id);
         world.effects.clear();
     }

@@ -290,7 +290,7 @@ async fn a_message_is_followed_from_the_queue_to_the_operator_and_to_its_end() {
     assert_eq!(ask().await["place"]["at"], "operator");
 
     let operator_id = smallvec::SmallVec::from_slice(b"0a1b2c3d");
-    let sent = Event::Sent { operator, parts: vec![SentPart { job, part: 0, total: 1, operator_id, key: None }] };
+    let sent = Event::Sent { operator, parts: vec![SentPart { job, part: 0, total: 1, operator_id, key: None, strayed: false }] };
     record(&running.gateway, sent).await;
     let sent = ask().await;
     assert_eq!(sent["place"]["at"], "receipt");

@@ -172,7 +172,7 @@ fn accept(id: u64) -> Event {
 
 fn sent(id: u64) -> Event {
     let operator_id = OperatorId::from_slice(format!("op{id}").as_bytes());
-    let part = SentPart { job: job(id, 1, "358401234567"), part: 0, total: 1, operator_id, key: None };
+    let part = SentPart { job: job(id, 1, "358401234567"), part: 0, total: 1, operator_id, key: None, strayed: false };
     Event::Sent { operator: OPERATOR, parts: vec![part] }
 }
 

@@ -41,11 +41,19 @@ impl Pending {
     }
 
     /// Makes room for `total` parts when the first of them is heard of; `None` for a part that is not one of at most [`MAX_PARTS`].
+    ///
+    /// Who has a message may have to cut the rest of it into more or fewer parts than its beginning, after a reload. One of which nothing
+    /// is left to be sent stays as it is.
     pub fn part_mut(&mut self, part: u8, total: u8) -> Option<&mut Part> {
-        if usize::from(total) > MAX_PARTS {
+        let total = usize::from(total);
+        if total > MAX_PARTS || usize::from(part) >= total {
             return None;
         }
-        self.parts.extend_to(total.into());
+        if self.is_to_be_sent() {
+            let unsent = |part: &Part| part.state == PartState::Waiting;
+            let kept = self.parts.iter().rposition(|part| !unsent(part)).map_or(0, |last| last + 1);
+            self.parts.resize(total.max(kept));
+        }
         self.parts.get_mut(usize::from(part))
     }
 

@@ -54,18 +54,12 @@ pub(super) enum Parts {
 }
 
 impl Parts {
-    /// Makes them `total`, if they are fewer.
-    pub fn extend_to(&mut self, total: usize) {
-        if self.len() >= total {
-            return;
+    /// Makes them `total`: new ones wait, and the last ones go.
+    pub fn resize(&mut self, total: usize) {
+        if self.len() != total {
+            let fresh = std::iter::repeat_with(Part::default);
+            *self = self.iter().cloned().chain(fresh).take(total).collect::<Vec<_>>().into();
         }
-        *self = match total {
-            1 => Parts::One(Part::default()),
-            _ => {
-                let fresh = std::iter::repeat_with(Part::default);
-                Parts::Several(self.iter().cloned().chain(fresh).take(total).collect())
-            }
-        };
     }
 }
 

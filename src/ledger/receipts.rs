@@ -51,6 +51,8 @@ impl Ledger {
         let parts = match self.index.get(id).map(|item| &item.what) {
             Some(What::Message(pending)) => match pending.parts.get(part) {
                 Some(Part { state: PartState::Final { .. }, .. }) => Some(&pending.parts),
+                // Of a copy that went astray: what counts is what becomes of the other one.
+                waiting if waiting.and_then(Part::operator) != Some(operator) => None,
                 waiting => {
                     let milliseconds = t.now.0.saturating_sub(self.begun(id, waiting).unwrap_or(t.now).0);
                     return self.first_receipt(target, operator, receipt, milliseconds, t);

@@ -19,7 +19,7 @@ enum Taken {
     Sent,
     /// It was the last one, and no receipt is wanted.
     Settled,
-    /// It had been sent before, or the message is finished.
+    /// It had been sent before, or the message is finished, or somebody else's.
     Again,
 }
 
@@ -60,6 +60,9 @@ impl Ledger {
 
     fn taken(&mut self, sent: &SentPart, operator: OperatorKey, at: u32, t: &mut Turn<'_, impl Log, impl Rules>) -> Taken {
         let id = sent.job.id;
+        if sent.strayed && self.quarantine.case(id).is_none() {
+            return Taken::Again;
+        }
         let Some(pending) = self.index.message_mut(id) else { return Taken::Again };
         let awaited_already = pending.parts.iter().any(|part| part.awaited_since().is_some());
         let slot = pending.part_mut(sent.part, sent.total).filter(|slot| slot.state == PartState::Waiting);

@@ -211,12 +211,25 @@ impl World {
     pub fn part(&self, job: &Arc<Job>, (part, total): (u8, u8), operator: OperatorKey, operator_id: &str) -> SentPart {
         let operator_id = OperatorId::from_slice(operator_id.as_bytes());
         let key = self.ledger.keys.of_response(operator, self.rules.receipt_id, &operator_id);
-        SentPart { job: job.clone(), part, total, operator_id, key }
+        SentPart { job: job.clone(), part, total, operator_id, key, strayed: false }
     }
 
     pub fn sent(&mut self, job: &Arc<Job>, (part, total): (u8, u8), operator: OperatorKey, operator_id: &str) {
         let parts = vec![self.part(job, (part, total), operator, operator_id)];
         self.apply(Event::Sent { operator, parts });
+    }
+
+    /// What has been queued since this was last asked: id, whose it is, and the parts done.
+    pub fn queued(&mut self) -> Vec<(u64, Option<OperatorKey>, PartSet)> {
+        let queued = self.effects.extract_if(.., |effect| matches!(effect, Effect::Queue(_)));
+        let told = |effect| if let Effect::Queue(w) = effect { (w.id.0, w.bound_to, w.done) } else { unreachable!() };
+        queued.map(told).collect()
+    }
+
+    /// The operator's answer came when the message had gone elsewhere.
+    pub fn strayed(&mut self, job: &Arc<Job>, part: (u8, u8), operator: OperatorKey, operator_id: &str) {
+        let part = SentPart { strayed: true, ..self.part(job, part, operator, operator_id) };
+        self.apply(Event::Sent { operator, parts: vec![part] });
     }
 
     pub fn receipt(&mut self, operator: OperatorKey, operator_id: &str, state: State) {

@@ -20,6 +20,7 @@ use super::pool::BindStatus;
 use super::submit;
 use active::{Active, ActiveMessages, Place};
 use gathered::{Gathered, Open};
+use recording::Taken;
 
 use crate::gateway::{Gateway, OperatorSettings, OperatorState, Probe, SenderUp, message_id_text};
 use crate::journal::Ack;
@@ -282,7 +283,7 @@ impl<'a> Traffic<'a> {
             active.item.payload.clone()
         };
         let Some(job) = job else { return };
-        self.record_sent(job, token.part, total, operator_id, time);
+        self.record_sent(Taken { job, part: token.part, total, strayed: false }, operator_id, time);
         self.settle(token.message);
     }
 
@@ -299,7 +300,8 @@ impl<'a> Traffic<'a> {
         self.setback(token, Setback::Unknown);
     }
 
-    /// An answer after all: if it is positive the part is sent, and if the message is still waiting to be sent again it need not be.
+    /// An answer after all: if it is positive the part is sent, and if the message is still waiting to be sent again it need not be. When
+    /// the message has left, all that is to be learned is the id that a receipt may bear.
     fn late(&mut self, frame: &Frame, time: Timestamp) {
         self.context.state.metrics.late_responses.increment(1);
         let Some(at) = self.overdue.iter().position(|(sequence, ..)| *sequence == frame.sequence()) else { return };
@@ -308,15 +310,16 @@ impl<'a> Traffic<'a> {
             return;
         }
         let operator_id = OperatorId::from_slice(MessageResponseView::parse(frame).message_id);
-        self.context.state.queue(|queue| {
-            if let Some(mut item) = queue.remove(job.account, job.message.priority, job.id) {
-                item.done |= 1 << part;
-                if item.done != ledger::all_parts(total) {
-                    queue.put_back(item);
-                }
+        let waits = self.context.state.queue(|queue| {
+            let Some(mut item) = queue.remove(job.account, job.message.priority, job.id) else { return false };
+            item.done |= 1 << part;
+            if item.done != ledger::all_parts(total) {
+                queue.put_back(item);
             }
+            true
         });
-        self.record_sent(job, part, total, operator_id, time);
+        let is_sent_again = self.active.iter_mut().any(|active| active.item.id == job.id && active.total == total);
+        self.record_sent(Taken { job, part, total, strayed: !waits && !is_sent_again }, operator_id, time);
     }
 
     /// A part was not taken. What that means for the message is decided when none of its parts is open any more.

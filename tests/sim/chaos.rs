@@ -166,7 +166,7 @@ impl<'a> Chaos<'a> {
             refuses: share(20),
             drops: share(5),
             mute: share(5),
-            late: world.number(0, 4000),
+            late: if world.percent(40) { world.number(8_000, 40_000) } else { world.number(0, 4000) },
             early: share(50),
             twice: share(30),
             never: share(20),

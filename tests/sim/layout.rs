@@ -9,6 +9,8 @@ pub struct Layout {
     operators: [Operator; 2],
     /// An operator that a reload has taken out.
     without: Option<usize>,
+    /// Of the operators that routes name otherwise they name only the first, or only the second.
+    only: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -86,7 +88,7 @@ const GENERAL: &str = r#"
 impl Layout {
     pub fn draw(world: &World, accounts: usize) -> Layout {
         let operators = [Operator::draw(world, "same"), Operator::draw(world, "hex")];
-        Layout { accounts, account_window: world.number(1, 30), operators, without: None }
+        Layout { accounts, account_window: world.number(1, 30), operators, without: None, only: None }
     }
 
     /// As a reload may change it.
@@ -94,6 +96,7 @@ impl Layout {
         let mut changed = self.clone();
         changed.account_window = world.number(1, 30);
         changed.without = world.percent(25).then(|| world.index(2));
+        changed.only = world.percent(40).then(|| world.index(2));
         for operator in &mut changed.operators {
             if world.percent(50) {
                 let Operator { long_messages, receipt_id, .. } = *operator;
@@ -101,6 +104,15 @@ impl Layout {
             }
         }
         changed
+    }
+
+    /// With operators that are sent long messages in different ways, and one after the other when the outcome is unknown.
+    pub fn unalike(&self) -> Layout {
+        let unalike = |at: usize, long_messages| {
+            let unknown_outcome = "next";
+            Operator { long_messages, unknown_outcome, rate: None, window: 10, ..self.operators[at].clone() }
+        };
+        Layout { operators: [unalike(0, "udh8"), unalike(1, "payload")], ..self.clone() }
     }
 
     /// Without this operator.
@@ -148,7 +160,11 @@ impl Layout {
             text += &operator.text(number);
         }
         for (prefix, order) in [("35840", [0, 1]), ("35850", [1, 0])] {
-            let names: Vec<String> = order.into_iter().filter(there).map(|number| format!("\"op{number}\"")).collect();
+            let mut present: Vec<usize> = order.into_iter().filter(there).collect();
+            if let Some(only) = self.only {
+                present = vec![present.get(only).copied().unwrap_or(present[0])];
+            }
+            let names: Vec<String> = present.iter().map(|number| format!("\"op{number}\"")).collect();
             text += &format!("[[route]]\nprefix = [\"{prefix}\"]\noperators = [{}]\n", names.join(", "));
         }
         text

@@ -72,3 +72,25 @@ fn every_part_that_may_be_sent_twice_is_counted() {
         Some(node)
     }));
 }
+
+/// The late answer counted as a part of what the other operator had taken whole: the message was never finished.
+#[test]
+fn a_late_answer_is_not_mixed_up_with_what_another_operator_took() {
+    for seed in [3, 4] {
+        let report = timed(seed, move || {
+            tell(seed, NOTHING, false, async |scene, node| {
+                scene.layout = scene.layout.unalike();
+                node.reload(scene.config());
+                sleep(Duration::from_secs(5)).await;
+                scene.centres[0].set_habits(Habits { late: 60_000, receipt_delay: 2_000, ..Habits::default() });
+                scene.centres[1].set_habits(Habits { late: 100, receipt_delay: 90_000, ..Habits::default() });
+                let long =
+                    Wanted { prefix: "35840", length: 300, wide: false, receipt: 1, validity: None, delay: None, data: false };
+                (0..10).for_each(|_| scene.apps[0].want(long.clone()));
+                sleep(Duration::from_secs(60)).await;
+                Some(node)
+            })
+        });
+        check(&report);
+    }
+}

@@ -20,12 +20,6 @@ impl World {
         self.ledger.quarantined().map(|message| message.id.0).collect()
     }
 
-    fn queued(&mut self) -> Vec<(u64, Option<OperatorKey>, PartSet)> {
-        let queued = self.effects.extract_if(.., |effect| matches!(effect, Effect::Queue(_)));
-        let told = |effect| if let Effect::Queue(w) = effect { (w.id.0, w.bound_to, w.done) } else { unreachable!() };
-        queued.map(told).collect()
-    }
-
     fn left(&mut self) -> bool {
         self.noted(Note::LeftQuarantine { operator: B })
     }

@@ -286,3 +286,57 @@ fn mailbox_items_done_together_are_one_record_and_each_is_counted_by_how_it_ende
     assert_eq!(world.ledger.live(), 1);
     assert_eq!(beliefs(&world.restarted().ledger), beliefs(&world.ledger));
 }
+
+#[test]
+fn a_late_answer_changes_nothing_for_a_message_that_went_elsewhere_and_was_cut_in_another_way() {
+    for late_first in [true, false] {
+        let mut world = World::new();
+        let job = world.accept(1, 1);
+        if late_first {
+            world.strayed(&job, (0, 2), A, "a");
+            world.receipt(A, "a", State::Delivered);
+        }
+        world.sent(&job, (0, 1), B, "b");
+        if !late_first {
+            world.strayed(&job, (0, 2), A, "a");
+            world.receipt(A, "a", State::Delivered);
+        }
+        let mut later = world.restarted();
+        assert_eq!(later.queued(), []);
+        for world in [&mut world, &mut later] {
+            assert_eq!(world.states(), [], "half of a copy is no delivery");
+            world.receipt(B, "b", State::Undeliverable);
+            assert_eq!((world.states(), world.ledger.pending_messages()), (vec![(1, State::Undeliverable)], 0));
+        }
+    }
+}
+
+#[test]
+fn a_late_answer_is_no_reason_to_keep_a_message_that_ends_elsewhere() {
+    // Nobody wants a receipt; or the other operator refuses it for good.
+    let mut world = World::new();
+    let job = world.accept(1, 0);
+    world.strayed(&job, (0, 2), A, "a");
+    world.sent(&job, (0, 1), B, "b");
+    assert_eq!((world.finished(), world.ledger.live()), (1, 0));
+    let job = world.accept(2, 1);
+    world.strayed(&job, (0, 2), A, "c");
+    world.failed(2, Some((0b1, 1)), State::Rejected, 0x0B);
+    assert_eq!((world.states(), world.ledger.pending_messages()), (vec![(2, State::Rejected)], 0));
+}
+
+#[test]
+fn the_rest_of_a_message_may_be_cut_into_more_or_fewer_parts_than_its_beginning() {
+    for total in [2, 4] {
+        let mut world = World::new();
+        let job = world.accept(1, 1);
+        world.sent(&job, (0, 3), A, "0");
+        (1..total).for_each(|part| world.sent(&job, (part, total), A, &part.to_string()));
+        let mut later = world.restarted();
+        assert_eq!(later.queued(), []);
+        for world in [&mut world, &mut later] {
+            (0..total).for_each(|part| world.receipt(A, &part.to_string(), State::Delivered));
+            assert_eq!((world.states(), world.ledger.pending_messages()), (vec![(1, State::Delivered)], 0), "{total}");
+        }
+    }
+}

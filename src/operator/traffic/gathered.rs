@@ -104,7 +104,14 @@ mod tests {
     const OPERATOR: OperatorKey = OperatorKey(0);
 
     fn part(id: u64) -> SentPart {
-        SentPart { job: job(id, 1, "358401234567"), part: 0, total: 1, operator_id: Default::default(), key: None }
+        SentPart {
+            job: job(id, 1, "358401234567"),
+            part: 0,
+            total: 1,
+            operator_id: Default::default(),
+            key: None,
+            strayed: false,
+        }
     }
 
     fn request(sequence: u32) -> Ticket {

@@ -10,13 +10,24 @@ use crate::link;
 use crate::message::{Job, Timestamp};
 use crate::smpp::CommandStatus;
 
+/// What an answer says was taken.
+pub(super) struct Taken {
+    pub job: Arc<Job>,
+    pub part: u8,
+    pub total: u8,
+    /// See [`SentPart::strayed`].
+    pub strayed: bool,
+}
+
 impl Traffic<'_> {
     pub(super) fn record_outcome(&mut self, event: ledger::Event) {
         self.unrecorded += 1;
         self.gathered.other(event, None);
     }
 
-    pub(super) fn record_sent(&mut self, job: Arc<Job>, part: u8, total: u8, operator_id: OperatorId, time: Timestamp) {
+    /// The operator took a part.
+    pub(super) fn record_sent(&mut self, taken: Taken, operator_id: OperatorId, time: Timestamp) {
+        let Taken { job, part, total, strayed } = taken;
         let Context { gateway, state, settings, .. } = &self.context;
         let (operator, form) = (state.key, settings.config.receipt_id);
         let took = Duration::from_millis(time.0.saturating_sub(job.message.accepted_at.0));
@@ -25,7 +36,7 @@ impl Traffic<'_> {
         self.unrecorded += 1;
         let wanted = job.message.receipt.wants_any();
         let key = wanted.then(|| gateway.keys.of_response(operator, form, &operator_id)).flatten();
-        self.gathered.sent(SentPart { job, part, total, operator_id, key });
+        self.gathered.sent(SentPart { job, part, total, operator_id, key, strayed });
     }
 
     /// Hands what has gathered to the journal, as one batch.

@@ -59,9 +59,10 @@ impl Traffic<'_> {
     /// When the next delayed message of the queue becomes ready, or the next suspect may be tried.
     pub(super) fn next_delayed(&self) -> Option<Instant> {
         let state = self.context.state;
-        let (delayed, suspect) = state.queue(|queue| (queue.next_due(), queue.next_suspect()));
-        // While another bind sends the suspects they are its business, and it wakes one of us in the end.
-        let suspect = suspect.filter(|_| !state.is_probing());
+        let time = self.context.gateway.clock.now();
+        let (delayed, suspect, ready) = state.queue(|queue| (queue.next_due(), queue.next_suspect(), queue.ready(time)));
+        // While another bind sends the suspects they are its business, and it wakes one of us in the end; while the others go first, theirs.
+        let suspect = suspect.filter(|_| !state.is_probing() && (ready == 0 || !state.is_in_doubt()));
         let due = delayed.into_iter().chain(suspect).min()?;
         Some(self.context.gateway.clock.instant(due))
     }
