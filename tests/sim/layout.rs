@@ -110,7 +110,7 @@ impl Layout {
     pub fn unalike(&self) -> Layout {
         let unalike = |at: usize, long_messages| {
             let unknown_outcome = "next";
-            Operator { long_messages, unknown_outcome, rate: None, window: 10, ..self.operators[at].clone() }
+            Operator { long_messages, unknown_outcome, rate: None, window: 10, ..self.operators[at] }
         };
         Layout { operators: [unalike(0, "udh8"), unalike(1, "payload")], ..self.clone() }
     }
