@@ -47,7 +47,7 @@ pub const SEGMENTS_MIN: u64 = 4;
 
 pub const CONNECTIONS: RangeInclusive<u64> = 1..=100_000;
 /// The least is a submit_sm with everything in it; the most bounds what a peer can make us keep.
-pub const PDU_SIZE: RangeInclusive<u64> = KIB..=MIB;
+pub const PDU_SIZE: RangeInclusive<u64> = KIB..=MIB / 2;
 pub const QUEUE: RangeInclusive<u64> = 1..=100_000_000;
 /// Tries at a message that brings sessions down; counted in an octet.
 pub const POISON_ATTEMPTS: RangeInclusive<u64> = 1..=100;
@@ -134,8 +134,7 @@ const _: () = {
     assert!(*SPOOL_SIZE.start() >= SEGMENTS_MIN * *SEGMENT_SIZE.start());
     assert!(*SEGMENT_SIZE.end() <= u32::MAX as u64);
     // A record (a PDU and its envelope) must fit in the smallest segment, and a segment in 32-bit offsets.
-    assert!(2 * default::PDU_SIZE <= *SEGMENT_SIZE.start());
-    assert!(*PDU_SIZE.end() <= *SEGMENT_SIZE.start());
+    assert!(2 * *PDU_SIZE.end() <= *SEGMENT_SIZE.start());
     assert!(default::CONNECTIONS_PER_ADDRESS <= default::CONNECTIONS);
     assert!(default::HOT_MESSAGES <= default::QUEUE);
     assert!(default::QUEUE <= default::PENDING);

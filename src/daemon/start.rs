@@ -147,8 +147,9 @@ fn start_journal(
     gateway: &Arc<Gateway>,
 ) -> Result<(Journal, std::thread::JoinHandle<()>), StartError> {
     let rules = gateway.settings();
-    let restored = journal::resume(&mut spool, &mut ledger, &*rules, gateway.clock.now(), |effects| gateway.deliver(effects));
-    let Restored { messages, mailbox_items, parked_receipts, mo_parts } = restored;
+    let deliver = |effects: &mut Vec<_>| gateway.deliver(effects);
+    let restored = journal::resume(&mut spool, &mut ledger, &*rules, gateway.clock.now(), deliver);
+    let Restored { messages, mailbox_items, parked_receipts, mo_parts } = restored.map_err(|error| io_error("spool", error))?;
     tracing::info!(messages, mailbox_items, parked_receipts, mo_parts, "taken up again");
     Journal::start(spool, ledger, gateway.clone()).map_err(|error| io_error("journal thread", error))
 }

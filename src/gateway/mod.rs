@@ -32,7 +32,7 @@ use reloads::Reloads;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
-use crate::ledger::{Effect, Ids, KeyMaker, Rules, Waiting};
+use crate::ledger::{Effect, Event, Ids, KeyMaker, Rules, Waiting};
 use crate::link::Connector;
 use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
@@ -66,7 +66,7 @@ pub struct Gateway {
     last_commit: RwLock<Option<Commit>>,
     /// Called when a message has no operator at all; set by a reload that took its route away.
     unrouted: std::sync::Mutex<Vec<Waiting>>,
-    lost: std::sync::Mutex<Vec<MessageId>>,
+    damaged: std::sync::Mutex<Vec<Event>>,
     reloads: Reloads,
 }
 
@@ -118,7 +118,7 @@ impl Gateway {
             journal: OnceLock::new(),
             last_commit: RwLock::default(),
             unrouted: std::sync::Mutex::default(),
-            lost: std::sync::Mutex::default(),
+            damaged: std::sync::Mutex::default(),
             reloads: Reloads::default(),
         };
         Arc::new(gateway)
@@ -145,14 +145,14 @@ impl Gateway {
         lock(&self.unrouted).extract_if(.., expired).map(|waiting| waiting.id).collect()
     }
 
-    /// Notes messages whose record is damaged: they will never be sent, and their owners are to be told.
-    pub fn lost(&self, ids: Vec<MessageId>) {
-        lock(&self.lost).extend(ids);
+    /// Notes what has come to its end because its record is damaged; the journal is to be told.
+    pub fn damaged(&self, ends: impl IntoIterator<Item = Event>) {
+        lock(&self.damaged).extend(ends);
     }
 
-    /// Takes what [`Gateway::lost`] noted.
-    pub fn take_lost(&self) -> Vec<MessageId> {
-        std::mem::take(&mut lock(&self.lost))
+    /// Takes what [`Gateway::damaged`] noted.
+    pub fn take_damaged(&self) -> Vec<Event> {
+        std::mem::take(&mut lock(&self.damaged))
     }
 
     /// Looks up a message's route in the configuration in force and queues it there.

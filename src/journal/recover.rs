@@ -1,11 +1,12 @@
 //! Opening the spool at start: its records make the ledger what it was.
 
 use std::collections::VecDeque;
+use std::io;
 
 use bytes::Bytes;
 
 use super::SpoolLog;
-use crate::ledger::{Effect, Ledger, Restored, Rules, Turn};
+use crate::ledger::{Effect, Ledger, Log, Restored, Rules, Turn};
 use crate::message::{MessageId, Timestamp};
 use crate::spool::{Disk, OpenError, Recovery, Settings, Spool};
 
@@ -39,15 +40,22 @@ pub fn open<D: Disk>(disk: D, settings: Settings, ledger: &mut Ledger) -> Result
 }
 
 /// Hands everything that waits to `deliver`, in the order of acceptance. To be called once, after [`open`].
+///
+/// # Errors
+/// When something could not be read for the moment: it would be forgotten until the next start, which therefore is to come soon.
 pub fn resume<D: Disk, R: Rules>(
     spool: &mut Spool<D>,
     ledger: &mut Ledger,
     rules: &R,
     now: Timestamp,
     deliver: impl FnMut(&mut Vec<Effect>),
-) -> Restored {
+) -> io::Result<Restored> {
     let mut unwritten = VecDeque::new(); // stays empty: resuming writes nothing
     let mut log = SpoolLog::new(spool, &mut unwritten);
     let mut effects = Vec::new();
-    ledger.resume(&mut Turn { now, log: &mut log, rules, effects: &mut effects }, deliver)
+    let restored = ledger.resume(&mut Turn { now, log: &mut log, rules, effects: &mut effects }, deliver);
+    if log.read_failed() {
+        return Err(io::Error::other("a record of the spool could not be read just now"));
+    }
+    Ok(restored)
 }

@@ -21,6 +21,7 @@ const OPERATOR: OperatorKey = OperatorKey(0);
 /// Keeps what the journal lets happen, in words.
 struct TestHost {
     rules: Arc<TestRules>,
+    now: Mutex<Timestamp>,
     told: Mutex<Vec<String>>,
     commits: Mutex<usize>,
     delivered_at: Mutex<usize>,
@@ -33,12 +34,17 @@ impl TestHost {
     fn told(&self) -> Vec<String> {
         std::mem::take(&mut *self.told.lock().unwrap())
     }
+
+    fn later(&self, time: Duration) {
+        let mut now = self.now.lock().unwrap();
+        *now = now.plus(time);
+    }
 }
 
 impl Host for TestHost {
     type Rules = TestRules;
     fn now(&self) -> Timestamp {
-        Timestamp(1_000_000)
+        *self.now.lock().unwrap()
     }
     fn rules(&self) -> Arc<TestRules> {
         self.rules.clone()
@@ -85,6 +91,7 @@ struct World {
 fn host() -> Arc<TestHost> {
     Arc::new(TestHost {
         rules: Arc::default(),
+        now: Mutex::new(Timestamp(1_000_000)),
         told: Mutex::default(),
         commits: Mutex::default(),
         delivered_at: Mutex::default(),
@@ -161,7 +168,8 @@ impl World {
     fn after_power_cut(&self) -> (usize, usize) {
         let disk = self.disk.crash(true, &mut |_| crate::spool::sim::Landed::No);
         let (mut spool, mut ledger) = opened(&disk);
-        let restored = resume(&mut spool, &mut ledger, &TestRules::default(), Timestamp(1_000_000), |effects| effects.clear());
+        let restored =
+            resume(&mut spool, &mut ledger, &TestRules::default(), Timestamp(1_000_000), |effects| effects.clear()).unwrap();
         (restored.messages, restored.mailbox_items)
     }
 }
@@ -408,4 +416,43 @@ fn a_spool_that_is_full_refuses_from_the_first_moment_on_and_one_full_of_what_is
     assert!(world.accepts());
     let found = world.host.opened.lock().unwrap().unwrap();
     assert_eq!((found.live_records, found.segments_used), (0, 1));
+}
+
+#[test]
+fn a_receipt_whose_message_cannot_be_read_just_now_is_made_when_it_can() {
+    let mut world = World::new();
+    world.durable(1, vec![accept(1), accept(2)]);
+    // After a start no text is in memory.
+    let mut world = world.restarted(SETTINGS);
+    world.disk.fail(Operation::Read, 0, 1);
+    let failure = crate::ledger::Failure { state: crate::receipt::State::Expired, status: 0 };
+    let failed = |id| Event::Failed { id: MessageId(id), operator: None, parts: None, failure };
+    world.durable(2, vec![failed(1), failed(2)]);
+    assert_eq!(
+        (world.host.told(), world.group.ledger.pending_messages()),
+        (vec!["receipt 2".to_owned(), "finished".to_owned()], 1)
+    );
+    world.host.later(Duration::from_millis(900));
+    world.group.maintain();
+    assert_eq!(world.group.ledger.pending_messages(), 1, "the disk is left alone for a second");
+    world.host.later(Duration::from_millis(200));
+    world.group.maintain();
+    world.group.commit();
+    assert_eq!(
+        (world.host.told(), world.group.ledger.pending_messages()),
+        (vec!["receipt 1".to_owned(), "finished".to_owned()], 0)
+    );
+    assert_eq!(world.after_power_cut(), (0, 2));
+}
+
+#[test]
+fn a_start_that_cannot_read_something_just_now_is_none() {
+    let mut world = World::new();
+    world.durable(1, vec![accept(1)]);
+    let disk = world.disk.crash(true, &mut |_| crate::spool::sim::Landed::No);
+    let (mut spool, mut ledger) = opened(&disk);
+    disk.fail(Operation::Read, 0, 1);
+    let mut begin = || resume(&mut spool, &mut ledger, &TestRules::default(), Timestamp(1_000_000), |effects| effects.clear());
+    assert!(begin().is_err());
+    assert_eq!(begin().unwrap().messages, 1);
 }

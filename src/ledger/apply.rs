@@ -9,6 +9,7 @@ use super::codec::{put_mail, put_short};
 use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, PartSet, Status, Submissions, Waiting, all_parts};
 use super::index::{Item, Pending, What};
 use super::part::{Part, PartState, Parts};
+use super::put_off::Owed;
 use super::receipt_mail::{Receipted, Verdict, receipt_mail, three_digits};
 use super::status::Finished;
 use super::{Ledger, Log, Rules, Turn, held, kind};
@@ -149,6 +150,9 @@ impl Ledger {
     ) {
         let Some(Item { what: What::Message(pending), location }) = self.index.get(id) else { return };
         let Some(message) = held(self.index.hot(id), *location, t.log) else {
+            if t.log.read_failed() {
+                return self.put_off(Owed { id, part, verdict, close }, t);
+            }
             // Its record is damaged: nobody knows any more who is to be told.
             return if close == MailClose::Message {
                 self.finish(id, verdict.state, t)
@@ -245,12 +249,13 @@ impl Ledger {
         log.append_change(kind::DONE, first, &self.scratch);
     }
 
-    /// What time alone brings: parked receipts that found nothing, receipts that never came, MO parts that never came.
+    /// What time alone brings: parked receipts that found nothing, receipts that never came, MO parts that never came, receipts put off.
     pub fn tick(&mut self, t: &mut Turn<'_, impl Log, impl Rules>) {
         self.expire_receipts(t);
         self.forget_ids();
         self.expire_quarantine(t);
         self.expire_mo(t);
+        self.make_up(t);
     }
 }
 

@@ -146,6 +146,8 @@ pub enum MailEnd {
     Refused,
     /// Its time to live ended.
     Expired,
+    /// Its record is damaged.
+    Damaged,
 }
 
 impl MailEnd {
@@ -155,6 +157,7 @@ impl MailEnd {
             MailEnd::Delivered => "delivered",
             MailEnd::Refused => "refused",
             MailEnd::Expired => "expired",
+            MailEnd::Damaged => "damaged",
         }
     }
 }

@@ -19,6 +19,7 @@ mod known;
 mod mo;
 mod parking;
 mod part;
+mod put_off;
 mod quarantine;
 mod receipt_mail;
 mod receipts;
@@ -56,6 +57,7 @@ use index::{Index, Pending, What};
 use known::KnownNames;
 use mo::Reassembly;
 use parking::Parking;
+use put_off::PutOff;
 use quarantine::Quarantine;
 
 /// Kinds of spool records. "Full" ones say everything about a thing; the others are changes to it.
@@ -162,6 +164,7 @@ pub struct Ledger {
     correlation: Correlation,
     parking: Parking,
     quarantine: Quarantine,
+    put_off: PutOff,
     /// Receipts found parked at start: a torn write may have left out that they had found their owner.
     recheck: Vec<MessageId>,
     /// Messages with parts that wait for a receipt, by the second the first of them was sent.
@@ -193,6 +196,7 @@ impl Ledger {
             correlation: Correlation::default(),
             parking: Parking::default(),
             quarantine: Quarantine::new(),
+            put_off: PutOff::default(),
             recheck: Vec::new(),
             awaiting: Awaiting::default(),
             reassembly: Reassembly::default(),

@@ -12,14 +12,17 @@ use crate::message::{MessageId, Timestamp};
 /// Has items read back that a session will need soon.
 pub fn load(gateway: &Arc<Gateway>, state: &Arc<AccountState>, ids: Vec<MessageId>) {
     let Some(journal) = gateway.journal() else { return };
-    let account = state.clone();
+    let (account, host) = (state.clone(), gateway.clone());
     let asked = journal.tell(move |lookup| {
         let mut items = Vec::with_capacity(ids.len());
-        let mut later = false;
+        let (mut lost, mut later) = (Vec::new(), false);
         for id in ids {
             match lookup.mail(id) {
                 None if lookup.read_failed() => later = true,
-                mail => items.push((id, mail)),
+                mail => {
+                    lost.extend(mail.is_none().then_some((id, MailEnd::Damaged)));
+                    items.push((id, mail));
+                }
             }
         }
         account.mailbox(|mailbox| {
@@ -29,6 +32,7 @@ pub fn load(gateway: &Arc<Gateway>, state: &Arc<AccountState>, ids: Vec<MessageI
             }
         });
         account.wake();
+        host.damaged((!lost.is_empty()).then_some(Event::MailDone(lost)));
     });
     if !asked {
         state.mailbox(|mailbox| mailbox.ask_again());

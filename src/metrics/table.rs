@@ -151,7 +151,7 @@ metrics! {
     MAILBOX = Gauge, "smppgw_mailbox_items", Count, ["account"], "Receipts and MO messages the account has yet to acknowledge.";
     MAILBOX_AGE = Gauge, "smppgw_mailbox_oldest_age_seconds", Seconds, ["account"], "Age of the oldest item in the mailbox.";
     MAILBOX_ENDED = Counter, "smppgw_mailbox_ended_total", Count, ["account", "how"],
-        "Mailbox items that left the mailbox, by how: delivered (acknowledged), refused for good, or expired.";
+        "Mailbox items that left the mailbox, by how: delivered (acknowledged), refused for good, expired, or damaged on the disk.";
     RECEIPTS_FORWARDED = Counter, "smppgw_receipts_forwarded_total", Count, ["account", "state"],
         "Receipts put into the account's mailbox, by message state.";
 }

@@ -219,7 +219,8 @@ pub(super) fn load(gateway: &Arc<Gateway>, state: &Arc<OperatorState>, ids: Vec<
                 queue.ask_again();
             }
         });
-        host.lost(lost);
+        let failure = Failure { state: State::Undeliverable, status: 0 };
+        host.damaged(lost.into_iter().map(|id| failed(id, failure)));
         state.wake();
     });
     if !asked {
@@ -262,19 +263,23 @@ impl Housekeeping {
         for state in self.gateway.operators() {
             let expired = state.queue(|queue| queue.expire(now));
             let failure = Failure { state: State::Expired, status: 0 };
-            events.extend(expired.iter().map(|item| Event::Failed { id: item.id, operator: None, parts: None, failure }));
+            events.extend(expired.iter().map(|item| failed(item.id, failure)));
             if measure_one(&state, now) > 0 {
                 // Whatever kept a bind from asking for it again: a payload that could not be read, a full journal.
                 state.wake();
             }
             self.give_way.look(&state, elapsed).await;
         }
-        let failed = |id, failure| Event::Failed { id, operator: None, parts: None, failure };
-        let (expired, damaged) = (State::Expired, State::Undeliverable);
-        events.extend(self.gateway.expire_unrouted(now).into_iter().map(|id| failed(id, Failure { state: expired, status: 0 })));
-        events.extend(self.gateway.take_lost().into_iter().map(|id| failed(id, Failure { state: damaged, status: 0 })));
+        let expired = Failure { state: State::Expired, status: 0 };
+        events.extend(self.gateway.expire_unrouted(now).into_iter().map(|id| failed(id, expired)));
+        events.append(&mut self.gateway.take_damaged());
         if let Some(journal) = self.gateway.journal().filter(|_| !events.is_empty()) {
             journal.submit_in_turns(events).await;
         }
     }
+}
+
+/// None of its parts that have not been sent ever will be.
+fn failed(id: MessageId, failure: Failure) -> Event {
+    Event::Failed { id, operator: None, parts: None, failure }
 }

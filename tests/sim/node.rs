@@ -113,7 +113,8 @@ impl Node {
         let gateway = Gateway::new(settings, names.0.clone(), names.1.clone(), ids, keys, metrics, outside);
         let rules = gateway.settings();
         let now = gateway.clock.now();
-        let restored = journal::resume(&mut spool, &mut ledger, &*rules, now, |effects| gateway.deliver(effects));
+        let restored = journal::resume(&mut spool, &mut ledger, &*rules, now, |effects| gateway.deliver(effects))
+            .map_err(|error| error.to_string())?;
         world.event(format_args!("gateway: started, {:?}, {restored:?}", opened.recovery));
         let (journal, steps) = Journal::in_steps(spool, ledger, gateway.clone());
         gateway.set_journal(journal);
