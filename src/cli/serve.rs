@@ -42,7 +42,7 @@ pub fn run(args: &ServeArgs) -> ExitCode {
         match daemon::start(config, &args.config).await {
             Ok(started) => match started.daemon.run().await {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(&format!("signals cannot be caught: {error}")),
+                Err(error) => fail(&error.to_string()),
             },
             Err(error) => fail(&error.to_string()),
         }

@@ -3,11 +3,12 @@
 mod listeners;
 mod start;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -44,10 +45,10 @@ impl Daemon {
     /// # Errors
     /// When signals cannot be caught, or when the journal thread ends before it was told to: then nothing can be made durable any more,
     /// and a new start is the way on.
-    pub async fn run(mut self) -> std::io::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+    pub async fn run(mut self) -> io::Result<()> {
+        let mut hangup = caught(SignalKind::hangup())?;
+        let mut terminate = caught(SignalKind::terminate())?;
+        let mut interrupt = caught(SignalKind::interrupt())?;
         let watchdog = tokio::spawn(watchdog());
         notify(&[sd_notify::NotifyState::Ready]);
         let drained = loop {
@@ -55,7 +56,7 @@ impl Daemon {
                 _ = hangup.recv() => drop(self.reload().await),
                 _ = terminate.recv() => break None,
                 _ = interrupt.recv() => break None,
-                _ = &mut self.journal => return Err(std::io::Error::other("the journal thread has ended by itself")),
+                _ = &mut self.journal => return Err(io::Error::other("the journal thread has ended by itself")),
                 Some(action) = self.actions.recv() => match action {
                     Action::Reload(reply) => {
                         let report = self.reload().await;
@@ -135,6 +136,10 @@ impl Daemon {
         }
         tracing::info!("stopped");
     }
+}
+
+fn caught(kind: SignalKind) -> io::Result<Signal> {
+    signal(kind).map_err(|error| io::Error::new(error.kind(), format!("signals cannot be caught: {error}")))
 }
 
 /// Loads and resolves the configuration file.
