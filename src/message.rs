@@ -170,6 +170,36 @@ pub struct Job {
     pub route: SmallVec<[OperatorKey; 4]>,
 }
 
+/// What a queue keeps in memory of what waits, unless it is too large for that.
+pub trait Payload {
+    /// Octets of what the peer made as long as it liked: text, user data header and TLVs.
+    fn octets(&self) -> usize;
+
+    /// Is it not worth its memory? It is on the disk as well, and a million of these would be gigabytes.
+    fn is_large(&self) -> bool {
+        self.octets() > LARGE
+    }
+}
+
+/// Ten parts of text fit, with TLVs.
+const LARGE: usize = 2 * 1024;
+
+impl Payload for Job {
+    fn octets(&self) -> usize {
+        let Message { body, udh, tlvs, .. } = &self.message;
+        body.octets.len() + udh.len() + tlvs.len()
+    }
+}
+
+impl Payload for Mail {
+    fn octets(&self) -> usize {
+        match &self.content {
+            MailContent::Receipt(_) => 0,
+            MailContent::Mo(mo) => mo.body.octets.len() + mo.udh.len() + mo.tlvs.len(),
+        }
+    }
+}
+
 /// A receipt or MO message for an account, kept until a bound receiver has acknowledged it or it has expired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {

@@ -19,7 +19,7 @@ use suspects::Suspects;
 pub use suspects::{Blame, Suspicion};
 
 use crate::ledger::PartSet;
-use crate::message::{AccountKey, MessageId, Timestamp};
+use crate::message::{AccountKey, MessageId, Payload, Timestamp};
 
 /// Parts an account may send in its turn.
 const QUANTUM: u32 = 8;
@@ -105,6 +105,13 @@ struct Delayed<P> {
     item: Item<P>,
 }
 
+impl<P: Payload> Item<P> {
+    /// Without its payload if that is large: it is read back when its turn comes.
+    fn lean(self) -> Self {
+        Item { payload: self.payload.filter(|payload| !payload.is_large()), ..self }
+    }
+}
+
 impl<P> Clone for Item<P> {
     fn clone(&self) -> Self {
         Item { payload: self.payload.clone(), ..*self }
@@ -128,7 +135,7 @@ impl<P> Ord for Delayed<P> {
     }
 }
 
-impl<P> Queue<P> {
+impl<P: Payload> Queue<P> {
     /// `hot_limit`: messages whose payload may stay in memory.
     pub fn new(hot_limit: usize) -> Self {
         Queue {
@@ -157,6 +164,7 @@ impl<P> Queue<P> {
         if item.suspicion.is_suspect() {
             return self.suspect(item, Timestamp(0));
         }
+        let item = item.lean();
         self.len += 1;
         let room = self.hot < self.hot_limit;
         let line = self.lanes[lane(item.priority)].line(item.account);
@@ -179,10 +187,11 @@ impl<P> Queue<P> {
     }
 
     /// Adds a message that must not be sent before `until`.
-    pub fn delay(&mut self, mut item: Item<P>, until: Timestamp) {
+    pub fn delay(&mut self, item: Item<P>, until: Timestamp) {
         if item.suspicion.is_suspect() {
             return self.suspect(item, until);
         }
+        let mut item = item.lean();
         if self.hot >= self.hot_limit {
             item.payload = None;
         }

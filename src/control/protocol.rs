@@ -19,7 +19,7 @@ use crate::ledger::{PartStatus, UnmatchedReceipt};
 use crate::message::Timestamp;
 
 /// The longest request, in octets, its newline included.
-pub const MAX_REQUEST: usize = 64 * 1024;
+pub const MAX_REQUEST: usize = 4 * 1024;
 
 /// The names of all commands.
 pub const COMMANDS: [&str; 12] = [
@@ -78,6 +78,24 @@ pub enum QuarantineAction {
 }
 
 impl Request {
+    /// The name of its command, as in [`COMMANDS`].
+    pub fn name(&self) -> &'static str {
+        match self {
+            Request::Stats => "stats",
+            Request::Accounts => "accounts",
+            Request::Binds => "binds",
+            Request::Queues => "queues",
+            Request::Operators => "operators",
+            Request::Routes => "routes",
+            Request::Receipts => "receipts",
+            Request::Quarantine { .. } => "quarantine",
+            Request::Message { .. } => "message",
+            Request::Reload => "reload",
+            Request::Drain => "drain",
+            Request::Version => "version",
+        }
+    }
+
     /// Does it change anything?
     pub fn acts(&self) -> bool {
         match self {

@@ -19,11 +19,15 @@ use tokio::time::timeout;
 
 use super::protocol::{Answer, MAX_REQUEST, Refusal, Reply, Request};
 use super::{Action, access, gather, quarantine};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, monotonic};
 use crate::operator::pool::Pool;
+use crate::rate::Rate;
 
 /// Connections at once: people and scripts, no crowds.
 const CONNECTIONS: usize = 16;
+
+/// Lines that refused requests may write to the log, each second and at once.
+const COMPLAINTS: (u32, u32) = (1, 10);
 
 /// How long a peer may take to send a whole request, or to take a reply.
 const IDLE: Duration = Duration::from_secs(10);
@@ -126,12 +130,13 @@ fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
 async fn serve(listener: UnixListener, context: Context, mut stopped: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
+    let complaints = Arc::new(Rate::new(Some(COMPLAINTS.0), COMPLAINTS.1, monotonic()));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => match places.clone().try_acquire_owned() {
                     Ok(place) => {
-                        let connection = Connection::new(stream, context.clone(), stopped.clone());
+                        let connection = Connection::new(stream, context.clone(), stopped.clone(), complaints.clone());
                         connections.spawn(async move {
                             connection.run().await;
                             drop(place);
@@ -175,6 +180,7 @@ struct Connection {
     context: Context,
     peer: Option<UCred>,
     stopped: watch::Receiver<bool>,
+    complaints: Arc<Rate>,
 }
 
 /// What came on a connection.
@@ -185,9 +191,9 @@ enum Input {
 }
 
 impl Connection {
-    fn new(stream: UnixStream, context: Context, stopped: watch::Receiver<bool>) -> Self {
+    fn new(stream: UnixStream, context: Context, stopped: watch::Receiver<bool>, complaints: Arc<Rate>) -> Self {
         let peer = stream.peer_cred().ok();
-        Connection { stream: BufReader::new(stream), context, peer, stopped }
+        Connection { stream: BufReader::new(stream), context, peer, stopped, complaints }
     }
 
     async fn run(mut self) {
@@ -235,7 +241,9 @@ impl Connection {
         };
         let peer = self.peer.map(|peer| peer.uid());
         if !access::is_allowed(&request, peer, rustix::process::geteuid().as_raw()) {
-            tracing::warn!(?request, peer = ?self.peer, "control request refused: not root and not our user");
+            if self.complaints.take(monotonic()).is_ok() {
+                tracing::warn!(command = request.name(), peer = ?self.peer, "control request refused: not root and not our user");
+            }
             return self::line(&Refusal::new("only root and the gateway's own user may do this"));
         }
         if request.acts() {

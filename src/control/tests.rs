@@ -454,7 +454,7 @@ async fn a_request_that_is_too_long_is_refused_and_the_connection_closed() {
     let running = Running::start().await;
     let mut connection = running.connect().await;
     let refused = exchange(&mut connection, &"x".repeat(MAX_REQUEST)).await;
-    assert_eq!(refused["error"], "expected a request of at most 65536 octets");
+    assert_eq!(refused["error"], "expected a request of at most 4096 octets");
     assert_eq!(connection.read_u8().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }
 

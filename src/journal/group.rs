@@ -248,6 +248,9 @@ impl<L: crate::ledger::Log, R: crate::ledger::Rules> Lookup for Answering<'_, L,
     fn status(&mut self, id: MessageId) -> Option<MessageStatus> {
         self.ledger.status(id, self.log)
     }
+    fn standing(&self, id: MessageId) -> Option<MessageStatus> {
+        self.ledger.standing(id)
+    }
     fn job(&mut self, id: MessageId) -> Option<Arc<Job>> {
         self.ledger.job(id, self.log, self.rules)
     }

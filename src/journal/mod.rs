@@ -115,6 +115,8 @@ pub struct Commit {
 /// Questions about the state, answered on the journal thread between two groups.
 pub trait Lookup {
     fn status(&mut self, id: MessageId) -> Option<MessageStatus>;
+    /// The same from memory alone: what only the message itself says may be missing.
+    fn standing(&self, id: MessageId) -> Option<MessageStatus>;
     fn job(&mut self, id: MessageId) -> Option<Arc<Job>>;
     fn mail(&mut self, id: MessageId) -> Option<Arc<Mail>>;
     fn unmatched(&self) -> Vec<UnmatchedReceipt>;

@@ -7,7 +7,7 @@
 
 use std::hash::{BuildHasher, Hash};
 
-use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use smallvec::SmallVec;
 
 use super::event::MAX_PARTS;
@@ -113,6 +113,10 @@ pub struct Correlation {
 /// Entries looked at, while a round lasts, for each one that comes: a round ends before a quarter as many have come as there were.
 const PACE: usize = 8;
 
+/// Parts that may be known by the same id, the newest of them: an operator that gives all of them one id must not cost more than one that
+/// does not.
+const ALIKE: usize = 64;
+
 /// Fewer entries than this are not worth a round.
 const FEW: usize = 1_024;
 
@@ -125,12 +129,24 @@ impl Default for Correlation {
 impl Correlation {
     pub fn insert(&mut self, key: Key, target: Target) {
         let entry = Entry::new(key, target);
-        let place = self.shards[shard(key)].entry(key.0, |other| *other == entry, |other| other.key.0);
-        if let hash_table::Entry::Vacant(place) = place {
-            place.insert(entry);
-            self.len += 1;
-            self.owed += PACE;
+        let table = &mut self.shards[shard(key)];
+        let (mut alike, mut oldest) = (0, entry);
+        for other in table.iter_hash(key.0).filter(|other| other.key == key) {
+            if *other == entry {
+                return;
+            }
+            alike += 1;
+            oldest = if other.place < oldest.place { *other } else { oldest };
         }
+        if alike >= ALIKE
+            && let Ok(place) = table.find_entry(key.0, |other| *other == oldest)
+        {
+            place.remove();
+            self.len -= 1;
+        }
+        table.insert_unique(key.0, entry, |other| other.key.0);
+        self.len += 1;
+        self.owed += PACE;
     }
 
     /// The part a receipt with these keys means, given the two addresses of its deliver_sm and what is known of each part.

@@ -6,7 +6,7 @@ use super::by_id::ById;
 use super::correlation::suffix;
 use super::event::{MAX_PARTS, PartSet, Received};
 use super::part::{Part, PartState, Parts};
-use crate::message::{AccountKey, Job, Message, MessageId, Mo, OperatorKey, ReceiptRequest};
+use crate::message::{AccountKey, Job, Message, MessageId, Mo, OperatorKey, Payload, ReceiptRequest};
 use crate::spool::Location;
 
 /// A live thing and where its newest full record lies.
@@ -104,9 +104,11 @@ impl Index {
         old
     }
 
-    /// Keeps the payload of a message in memory for a while.
+    /// Keeps the payload of a message in memory for a while, unless it is large.
     pub fn keep_hot(&mut self, job: Arc<Job>) {
-        if let Some(place) = self.hot_place(job.id) {
+        if !job.is_large()
+            && let Some(place) = self.hot_place(job.id)
+        {
             *place = Some(job);
         }
     }

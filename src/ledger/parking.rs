@@ -11,6 +11,9 @@ use crate::message::{MessageId, OperatorKey, Timestamp};
 /// Receipts parked per operator at most: an operator that sends nothing but strangers' receipts must not fill memory and spool.
 const PARKED_PER_OPERATOR: usize = 20_000;
 
+/// The same of receipts that are looked for under one key: they are all looked at whenever a part gets that id.
+const PARKED_ALIKE: usize = 64;
+
 /// One operator's receipts, oldest first, with the keys they stand under.
 type ByAge = BTreeMap<(Timestamp, MessageId), SmallVec<[Key; 2]>>;
 
@@ -46,8 +49,12 @@ impl Parking {
         self.by_key.get(&key).cloned().unwrap_or_default()
     }
 
-    /// The oldest receipt of `operator` when it has too many.
-    pub fn excess(&self, operator: OperatorKey) -> Option<MessageId> {
+    /// The oldest receipt under one of the keys, or of `operator`, when there are too many.
+    pub fn excess(&self, operator: OperatorKey, keys: &[Key]) -> Option<MessageId> {
+        let alike = keys.iter().filter_map(|key| self.by_key.get(key)).find(|ids| ids.len() > PARKED_ALIKE);
+        if let Some(oldest) = alike.and_then(|ids| ids.first()) {
+            return Some(*oldest);
+        }
         let ages = self.by_age.get(&operator).filter(|ages| ages.len() > PARKED_PER_OPERATOR)?;
         ages.first_key_value().map(|((_, id), _)| *id)
     }

@@ -105,9 +105,10 @@ impl Ledger {
         super::restore::put_parked(&mut self.scratch, &parked, self.operators.name(Some(operator)));
         let location = t.log.append_full(kind::PARKED, id, &self.scratch);
         t.effects.push(Effect::Note(Note::ReceiptParked { operator }));
-        self.parking.add(operator, parked.received_at, id, &parked.keys);
+        let keys = parked.keys.clone();
+        self.parking.add(operator, parked.received_at, id, &keys);
         self.index.insert(id, Item { location, what: What::Parked(parked) });
-        if let Some(oldest) = self.parking.excess(operator) {
+        if let Some(oldest) = self.parking.excess(operator, &keys) {
             self.parked_expired(oldest, t);
         }
     }

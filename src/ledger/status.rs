@@ -12,7 +12,7 @@ use super::index::{Pending, What};
 use super::part::{Part, PartState, Parts};
 use super::quarantine::Case;
 use super::{Ledger, Log};
-use crate::message::{AccountKey, Job, Masked, MessageId, Names, Timestamp};
+use crate::message::{AccountKey, Job, Masked, Message, MessageId, Names, Timestamp};
 use crate::receipt::State;
 
 /// A message, pending or finished.
@@ -34,6 +34,14 @@ pub struct MessageStatus {
     /// Why it is in quarantine, if it is.
     #[serde(skip)]
     pub quarantine: Option<Case>,
+}
+
+impl MessageStatus {
+    /// With what the message itself says.
+    fn of(self, message: &Message) -> Self {
+        let destination = Some(Masked(&message.destination.digits).to_string());
+        MessageStatus { accepted_at: Some(message.accepted_at.0), destination, ..self }
+    }
 }
 
 /// One part as its operator knows it.
@@ -178,20 +186,27 @@ impl History {
 impl Ledger {
     /// The message behind `id`: pending, or finished not too long ago.
     pub fn status(&self, id: MessageId, log: &mut impl Log) -> Option<MessageStatus> {
+        let status = self.standing(id)?;
+        match (status.state, self.message(id, log)) {
+            (None, Some(message)) => Some(status.of(&message)),
+            _ => Some(status),
+        }
+    }
+
+    /// The same from memory alone: of a pending message whose payload is on disk only, it lacks what that says.
+    pub fn standing(&self, id: MessageId) -> Option<MessageStatus> {
         let operators = self.operators.table();
         let Some(item) = self.index.get(id) else {
             return self.history.get(id).map(|finished| finished.status(&self.accounts, operators));
         };
         let What::Message(pending) = &item.what else { return None };
-        let message = self.message(id, log);
-        let message = message.as_deref();
         Some(MessageStatus {
             id,
             account: self.accounts.name(pending.account.0),
             state: None,
-            accepted_at: message.map(|m| m.accepted_at.0),
+            accepted_at: None,
             finished_at: None,
-            destination: message.map(|m| Masked(&m.destination.digits).to_string()),
+            destination: None,
             parts: parts(&pending.parts, operators),
             quarantine: self.quarantine.case(id).copied(),
         })

@@ -22,6 +22,10 @@ pub use stream::{Connecting, Connector, Memory, Network, Stream, connect};
 /// Octets asked of the socket at a time: some hundred PDUs.
 const READ_SIZE: usize = 64 * 1024;
 
+/// Reads after a time limit is over before it counts although there is more to be read: an answer that came in time may be among what the
+/// kernel holds (6 MiB at most, by its own default) of a connection that nobody read for a while.
+const READS_OVERDUE: usize = 128;
+
 /// Octets of output that may wait for the socket before reading stops: a peer that does not read its answers gets no more.
 const OUTPUT_LIMIT: usize = 256 * 1024;
 
@@ -41,6 +45,8 @@ pub struct Link<T> {
     /// TLS may hold back what was written until it is flushed; plain sockets hold back nothing.
     unflushed: bool,
     alarm: Alarm,
+    /// Reads in a row after a time limit of the session was over.
+    reads_overdue: usize,
 }
 
 impl<T> Link<T> {
@@ -53,6 +59,7 @@ impl<T> Link<T> {
             held_back: false,
             unflushed: false,
             alarm: Alarm::new(now()),
+            reads_overdue: 0,
         }
     }
 
@@ -70,15 +77,17 @@ impl<T> Link<T> {
         if !self.session.is_paused() && self.input.capacity() - self.input.len() < read_size / 4 {
             self.input.reserve(read_size);
         }
-        self.alarm.set(self.session.poll_timeout());
+        let due = self.session.poll_timeout();
+        self.alarm.set(due);
         let moved = poll_fn(|context| self.poll(context)).await;
         let now = now();
         match moved {
             Moved::In(0) => self.session.handle_eof(now),
             Moved::In(_) => {
                 self.handle_input();
-                if !matches!(self.session.state(), State::Bound(_)) {
-                    // A peer that never stops sending must not put off the end.
+                self.reads_overdue = if due.is_some_and(|due| due <= now) { self.reads_overdue + 1 } else { 0 };
+                // A peer that never stops sending must not put off the end, nor any other time limit.
+                if self.reads_overdue > READS_OVERDUE || !matches!(self.session.state(), State::Bound(_)) {
                     self.session.handle_timeout(now);
                 }
             }

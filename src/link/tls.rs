@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::config::{Bind, Disk, Fault, Files, Line, Listener};
@@ -47,7 +47,13 @@ pub fn server_side(config_file: &str, listener: &Listener) -> Result<Option<Arc<
     };
     let chain = place.certificates("certificate", &tls.certificate)?;
     let config = builder.with_single_cert(chain, place.key("key", &tls.key)?);
-    Ok(Some(Arc::new(config.map_err(|error| place.wrong("certificate", &tls.certificate, error))?)))
+    let mut config = config.map_err(|error| place.wrong("certificate", &tls.certificate, error))?;
+    if tls.client_ca.is_some() {
+        // A resumed session brings its old certificate along unexamined, which may have expired since.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
+    Ok(Some(Arc::new(config)))
 }
 
 /// TLS of a bind to an operator; `None` when it has none. Faults are of the bind's line in `config_file`.

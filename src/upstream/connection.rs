@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::listener::{Place, Shared};
-use super::login::{AccountIndex, Peer};
+use super::login::{AccountIndex, Peer, still_admitted};
 use super::session::Serving;
 use super::source::Source;
 use crate::gateway::{AccountSettings, Gateway, Seat, lock, strictness, timers};
@@ -85,7 +85,7 @@ impl Connection {
             }
         };
         match self.authenticate(&view).await {
-            Ok(index) => match self.seat(index) {
+            Ok(account) => match self.seat(&account) {
                 Ok((account, seat)) => {
                     let bound = Bound { _seat: seat, kind: view.kind, version: view.version };
                     return self.accept(link, account, bound);
@@ -102,10 +102,13 @@ impl Connection {
     }
 
     /// Whose bind it is. A password that is known to be right needs no turn; any other is verified when the turn of its source has come.
-    async fn authenticate(&self, view: &BindView<'_>) -> Result<AccountIndex, &'static str> {
-        let directory = self.shared.gateway.settings().directory.clone();
+    async fn authenticate(&self, view: &BindView<'_>) -> Result<Arc<AccountSettings>, &'static str> {
+        // A position in the directory means nothing in the one that a reload brings meanwhile.
+        let settings = self.shared.gateway.settings();
+        let account = |AccountIndex(at)| settings.account_at(at).cloned().ok_or("gone");
+        let directory = settings.directory.clone();
         if let Some(index) = directory.known(view.system_id, view.password, &self.peer) {
-            return Ok(index);
+            return account(index);
         }
         self.place.asking();
         let (system_id, password, peer) = (view.system_id.to_vec(), view.password.to_vec(), self.peer.clone());
@@ -116,13 +119,14 @@ impl Connection {
             checked
         });
         match checked.await {
-            Ok(checked) => checked.map_err(|refusal| refusal.word()),
+            Ok(checked) => checked.map_err(|refusal| refusal.word()).and_then(account),
             Err(_) => Err("failed"),
         }
     }
 
-    fn seat(&self, index: AccountIndex) -> Result<(Arc<AccountSettings>, Seat), &'static str> {
-        let account = self.shared.gateway.settings().account_at(index.0).ok_or("gone")?.clone();
+    /// A seat at the account as the configuration in force has it: a reload may have taken back what the bind was judged by.
+    fn seat(&self, account: &AccountSettings) -> Result<(Arc<AccountSettings>, Seat), &'static str> {
+        let account = still_admitted(&self.shared.gateway.settings(), account, &self.peer).ok_or("gone")?;
         let seat = self.shared.gateway.account(account.key).seat(account.config.binds).ok_or("too-many-binds")?;
         Ok((account, seat))
     }

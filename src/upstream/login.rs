@@ -19,6 +19,7 @@ use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::server::ParsedCertificate;
 
 use crate::config::{Account, Credential};
+use crate::gateway::{AccountSettings, Settings};
 
 /// Position of the account in [`crate::config::Config::accounts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +83,13 @@ impl Gate {
             false => Err(Refusal::CertificateNotAllowed),
         }
     }
+}
+
+/// The account as these settings have it, when a bind that was right by `account` is right by them.
+pub fn still_admitted(settings: &Settings, account: &AccountSettings, peer: &Peer) -> Option<Arc<AccountSettings>> {
+    let now = settings.account(account.key)?;
+    let admitted = now.config.credential == account.config.credential && Gate::of(&now.config).admits(peer).is_ok();
+    admitted.then(|| now.clone())
 }
 
 /// Fast keyed hash of a password.

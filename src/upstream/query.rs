@@ -42,7 +42,7 @@ pub(super) fn query<T>(
     };
     let (owner, message_id, ask) = (account.config.system_id.clone(), view.message_id.to_vec(), ask.clone());
     let told = journal.tell(move |lookup| {
-        let found = lookup.status(id).filter(|status| status.account == owner);
+        let found = lookup.standing(id).filter(|status| status.account == owner);
         // A session that has gone needs no answer; the channel has room for a whole window.
         let _ = ask.try_send(Answer { request, message_id, found });
     });

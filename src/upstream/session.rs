@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::connection::{Bound, Connection};
 use super::deliver::{Delivery, Form, Scratch};
-use super::login::{Gate, Peer};
+use super::login::{Peer, still_admitted};
 use super::throttled::Throttled;
 use crate::accept;
 use crate::accept::admission::{Admission, Level, Pressure};
@@ -190,14 +190,9 @@ impl<'a> Serving<'a> {
     /// The configuration has changed: the account's new rules hold from now on; a session that could not bind any more is unbound.
     fn reloaded(&mut self) {
         self.settings = self.gateway.settings();
-        match self.settings.account(self.account.key) {
-            Some(account)
-                if account.config.credential == self.account.config.credential
-                    && Gate::of(&account.config).admits(self.peer).is_ok() =>
-            {
-                self.account = account.clone();
-            }
-            _ => {
+        match still_admitted(&self.settings, &self.account, self.peer) {
+            Some(account) => self.account = account,
+            None => {
                 self.receiving = false;
                 self.link.session.unbind(link::now());
             }

@@ -53,15 +53,10 @@ impl<T> Session<T> {
 
     fn becomes_event(&self, command: CommandId) -> bool {
         let session_operation = matches!(command, CommandId::EnquireLink | CommandId::Unbind | CommandId::AlertNotification);
-        let bound = match self.state {
-            State::Bound(kind) => Some(kind),
-            State::Binding(kind) if self.settings.role == Role::Esme => Some(kind),
-            _ => None,
-        };
-        bound.is_some()
-            && !session_operation
+        let State::Bound(kind) = self.state else { return false };
+        !session_operation
             && command.is_operation()
-            && permission(self.settings.role.peer(), command, bound) == Permission::Allowed
+            && permission(self.settings.role.peer(), command, Some(kind)) == Permission::Allowed
     }
 
     fn handle_frame(&mut self, now: Instant, frame: Frame) {
@@ -118,14 +113,25 @@ impl<T> Session<T> {
             }
             return;
         }
+        if let State::Binding(_) = self.state {
+            return self.give_out_later(frame);
+        }
         self.watch.active(now);
-        if has_response(command) {
-            self.peer_open += 1;
+        self.peer_open += usize::from(has_response(command));
+        self.events.push_back(Event::Request(frame));
+    }
+
+    /// What has overtaken the bind response waits for it, as far as the peer's window goes. Stopping to read would leave that response
+    /// unread.
+    fn give_out_later(&mut self, frame: Frame) {
+        if !has_response(frame.command_id()) {
+            return;
         }
-        match self.state {
-            State::Binding(_) => self.early.push_back(frame),
-            _ => self.events.push_back(Event::Request(frame)),
+        if self.peer_open >= self.settings.peer_window {
+            return encode::response(&mut self.output, frame.command_id(), CommandStatus::EsmeRxTAppn, frame.sequence());
         }
+        self.peer_open += 1;
+        self.early.push_back(frame);
     }
 
     /// By the letter a 3.3 session has no data_sm and no transceiver; lenient sessions do not mind, since many clients that
@@ -182,7 +188,7 @@ impl<T> Session<T> {
                 self.watch.active(now);
                 self.events.push_back(Event::Response {
                     token: answered.token,
-                    status: frame.status(),
+                    status: outcome(&frame),
                     sent_at: answered.sent_at,
                     frame,
                 });
@@ -220,5 +226,13 @@ impl<T> Session<T> {
         self.enter_bound(now, kind);
         self.events.push_back(Event::Bound { kind, version });
         self.events.extend(std::mem::take(&mut self.early).into_iter().map(Event::Request));
+    }
+}
+
+/// The status of a response. Whatever a generic_nack says, it is no success.
+fn outcome(frame: &Frame) -> CommandStatus {
+    match frame.status() {
+        CommandStatus::EsmeRok if frame.command_id() == CommandId::GenericNack => CommandStatus::EsmeRunknownerr,
+        status => status,
     }
 }
