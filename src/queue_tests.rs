@@ -402,3 +402,22 @@ fn what_is_taken_out_of_many_lines_comes_in_the_same_order_every_time() {
     let taken = take_out(&mut queue, |_| true);
     assert!(taken.is_sorted_by_key(|item| item.account.0), "{taken:?}");
 }
+
+#[test]
+fn a_large_payload_does_not_wait_in_memory() {
+    let large = |id| {
+        let mut message = crate::message::test_message("shop", "358401234567", "Moi");
+        message.tlvs = vec![0; 60_000].into();
+        let job = Job { id: MessageId(id), account: AccountKey(1), message, route: Default::default() };
+        Item { payload: Some(Arc::new(job)), ..item(id, 1) }
+    };
+    let mut queue = Queue::new(100);
+    queue.push(large(1));
+    queue.delay(large(2), Timestamp(5));
+    let held = |id, queue: &Queue<Job>| queue.find(MessageId(id)).is_some_and(|(item, _)| item.payload.is_some());
+    assert!(!held(1, &queue) && !held(2, &queue));
+    let pulled = queue.pull(Timestamp(9), 9, |_| 1);
+    assert_eq!((pulled.items.len(), pulled.load.len()), (0, 2), "they are read back when their turn comes");
+    queue.fill(pulled.load.into_iter().map(|id| (id, large(id.0).payload)).collect());
+    assert_eq!(queue.pull(Timestamp(9), 9, |_| 1).items.len(), 2);
+}

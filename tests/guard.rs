@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustix::net::{AddressFamily, SocketType, bind as bind_socket, connect, socket};
+use rustix::process::Signal;
 use smppgw::message::Address;
 use smppgw::simulator::Mo;
 use smppgw::smpp::{BindKind, CommandId, Version, encode};
@@ -259,4 +260,26 @@ fn neither_the_log_nor_metrics_nor_the_control_socket_shows_a_secret_a_text_or_a
 fn incoming() -> Mo {
     let address = |ton, digits: &str| Address { ton, npi: 1, digits: digits.as_bytes().into() };
     Mo { from: address(1, NUMBER), to: address(3, "13123"), data_coding: 0, text: b"Incoming".to_vec() }
+}
+
+/// The bind waits for its turn at being verified, behind those of the same address that are wrong.
+#[test]
+fn a_bind_that_is_verified_during_a_reload_gets_its_own_account() {
+    let setup = guarded().account("senders = [\"SHOP\"]");
+    let mut story = setup.start();
+    let guesses: Vec<_> = (0..8).map(|_| guess(&story, HERE, "nobody", "wrong")).collect();
+    refused(&story, "unknown-account", 1.0);
+    let mut right = Client::connect(story.port);
+    right.write(&bind_pdu("app", "secret"));
+    let bank = "[[account]]\nsystem_id = \"bank\"\npassword = \"other\"\nsenders = [\"BANK\"]\n[[account]]\nsystem_id = \"app\"";
+    let running = std::fs::read_to_string(&story.daemon.config).expect("the configuration");
+    let reordered = running.replacen("[[account]]\nsystem_id = \"app\"", bank, 1);
+    assert_ne!(running, reordered);
+    std::fs::write(&story.daemon.config, reordered).expect("written");
+    story.daemon.signal(Signal::HUP);
+    story.daemon.wait_for_log("configuration reloaded");
+    assert_eq!(u32::from(right.receive().status()), 0);
+    assert!(right.submit(&message(NUMBER, b"Moi")).is_ok(), "as app, not as bank, which may not send as SHOP");
+    drop(guesses);
+    story.ends_well();
 }

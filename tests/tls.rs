@@ -19,7 +19,8 @@ use tempfile::TempDir;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion,
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    SupportedProtocolVersion,
 };
 
 const NUMBER: &str = "358401234567";
@@ -84,6 +85,13 @@ impl Authority {
         port: u16,
         identity: Option<&str>,
     ) -> io::Result<(Client, CertificateDer<'static>)> {
+        let (connection, socket) = shake_hands(self.client(versions, identity), port)?;
+        let shown = connection.peer_certificates().and_then(|chain| chain.first()).expect("a certificate").clone().into_owned();
+        Ok((Client::over(Box::new(StreamOwned::new(connection, socket))), shown))
+    }
+
+    /// What a client needs; used again it takes up the TLS session of the time before, if it may.
+    fn client(&self, versions: &[&'static SupportedProtocolVersion], identity: Option<&str>) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate("ca")).expect("an authority");
         let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -94,19 +102,23 @@ impl Authority {
             Some((chain, key)) => builder.with_client_auth_cert(chain, key).expect("an identity"),
             None => builder.with_no_client_auth(),
         };
-        let name = ServerName::try_from("gateway.example.fi").expect("a name");
-        let mut connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-        let mut socket = TcpStream::connect(("127.0.0.1", port))?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        while connection.is_handshaking() {
-            connection.complete_io(&mut socket)?;
-        }
-        let shown = connection.peer_certificates().and_then(|chain| chain.first()).expect("a certificate").clone().into_owned();
-        let mut stream = StreamOwned::new(connection, socket);
-        io::Write::write_all(&mut stream, &support::client::pdu(CommandId::EnquireLink, 0, 1, &[]))?;
-        io::Read::read_exact(&mut stream, &mut [0; 16])?;
-        Ok((Client::over(Box::new(stream)), shown))
+        Arc::new(config)
     }
+}
+
+/// Connects, shakes hands, and exchanges an enquire_link: a refusal of our own certificate, or a ticket, comes behind the handshake only.
+fn shake_hands(config: Arc<ClientConfig>, port: u16) -> io::Result<(ClientConnection, TcpStream)> {
+    let name = ServerName::try_from("gateway.example.fi").expect("a name");
+    let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
+    let socket = TcpStream::connect(("127.0.0.1", port))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = StreamOwned::new(connection, socket);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    io::Write::write_all(&mut stream, &support::client::pdu(CommandId::EnquireLink, 0, 1, &[]))?;
+    io::Read::read_exact(&mut stream, &mut [0; 16])?;
+    Ok((stream.conn, stream.sock))
 }
 
 fn bind(client: &mut Client) -> u32 {
@@ -215,6 +227,23 @@ fn an_expired_client_certificate_is_refused() {
     story.waits_for("smppgw_connections_refused_total", &[("reason", "tls")], 1.0);
     story.daemon.wait_for_log("expired");
     story.ends_well();
+}
+
+#[test]
+fn a_client_certificate_is_examined_at_every_connection() {
+    let authority = Authority::new();
+    authority.sign("server", "gateway.example.fi");
+    authority.sign("client", "shop.example.fi");
+    let mutual = format!(", client_ca = {:?}", authority.path("ca.pem"));
+    for (more, identity, second) in [("", None, HandshakeKind::Resumed), (&*mutual, Some("client"), HandshakeKind::Full)] {
+        let (story, port) = with_tls_listener(&authority, more);
+        for version in [&TLS12, &TLS13] {
+            let client = authority.client(&[version], identity);
+            let mut kind = || shake_hands(client.clone(), port).expect("a handshake").0.handshake_kind();
+            assert_eq!((kind(), kind()), (Some(HandshakeKind::Full), Some(second)), "{version:?}, {identity:?}");
+        }
+        story.ends_well();
+    }
 }
 
 #[test]

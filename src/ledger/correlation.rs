@@ -286,6 +286,24 @@ mod tests {
     }
 
     #[test]
+    fn an_operator_that_gives_every_part_the_same_id_costs_no_more_than_another() {
+        let (mut correlation, keys) = (Correlation::default(), KeyMaker::default());
+        let key = keys.key(OperatorKey(1), &1u64);
+        let target = |id| Target { message: MessageId(id), part: 0 };
+        (1..=10_000).for_each(|id| correlation.insert(key, target(id)));
+        let looked = std::cell::Cell::new(0);
+        let looks = |seen: Target| {
+            looked.set(looked.get() + 1);
+            Sight { destination: u32::try_from(seen.message.0).unwrap(), waits: true }
+        };
+        let to = |digits: &str| Address { digits: digits.as_bytes().into(), ..Address::default() };
+        assert_eq!(correlation.find(&[key], &to(""), &to(""), looks), Found::Ambiguous);
+        assert_eq!((looked.get(), correlation.len), (ALIKE, ALIKE));
+        // The number still tells the newest of them apart.
+        assert_eq!(correlation.find(&[key], &to("0009999"), &to(""), looks), Found::One(target(10_000)));
+    }
+
+    #[test]
     fn the_suffix_of_a_number_is_its_last_seven_digits_however_it_is_written() {
         for number in ["358401234567", "+358401234567", "0401234567", "1234567", "+358 40 123 4567", "040-123 45 67"] {
             assert_eq!(suffix(number.as_bytes()), 1_234_568, "{number}");

@@ -179,3 +179,76 @@ enum Moved {
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+    use super::*;
+    use crate::smpp::{BindKind, BindView, CommandId, Event, Role, Settings, Timers, Version};
+
+    /// A peer that always has something to say: first the bind's response, then responses to nothing.
+    struct Flood {
+        said: Bytes,
+    }
+
+    const HEADER: usize = 16;
+
+    fn header(command: u32, sequence: u32, body: &[u8]) -> Vec<u8> {
+        let length = (HEADER + body.len()) as u32;
+        [length, command, 0, sequence].iter().flat_map(|field| field.to_be_bytes()).chain(body.iter().copied()).collect()
+    }
+
+    impl AsyncRead for Flood {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let said = std::mem::replace(&mut self.said, header(0x8000_0015, 9, b"").into());
+            buf.put_slice(&said);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Flood {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_never_stops_sending_puts_off_no_time_limit() {
+        let timers = Timers { response: Duration::from_secs(3), ..Timers::default() };
+        let mut session = Session::new(Settings { timers, ..Settings::new(Role::Esme) }, now());
+        let bind = BindView {
+            kind: BindKind::Transceiver,
+            system_id: b"gw",
+            password: b"secret",
+            system_type: b"",
+            version: Version::V3_4,
+            addr_ton: 0,
+            addr_npi: 0,
+            address_range: b"",
+        };
+        assert!(session.bind(now(), &bind));
+        let flood = Flood { said: header(0x8000_0009, 1, b"\0").into() };
+        let mut link = Link::new(Stream::Memory(Box::new(flood)), session);
+        link.progress().await;
+        assert!(matches!(link.session.poll_event(), Some(Event::Bound { .. })));
+        link.session.send(now(), CommandId::SubmitSm, 7, |_| ()).expect("room");
+        tokio::time::advance(Duration::from_secs(4)).await;
+        let mut reads = 0;
+        while link.session.poll_event().is_none() {
+            link.progress().await;
+            reads += 1;
+        }
+        assert!(reads > READS_OVERDUE && reads < READS_OVERDUE + 3, "{reads}: what the kernel holds may still be the answer");
+    }
+}

@@ -126,6 +126,26 @@ fn a_delivery_that_overtakes_the_bind_response_comes_after_it() {
 }
 
 #[test]
+fn a_crowd_that_overtakes_the_bind_response_does_not_keep_it_from_being_read() {
+    let now = Instant::now();
+    let mut client = End::new(settings(Role::Esme), now);
+    client.session.bind(now, &bind_view(BindKind::Transceiver, Version::V3_4));
+    client.sent();
+    for sequence in 71..=75 {
+        client.feed_pdu(now, CommandId::DeliverSm, sequence, b"");
+        client.feed_pdu(now, CommandId::AlertNotification, 100 + sequence, b"");
+    }
+    let later = CommandStatus::EsmeRxTAppn;
+    assert_eq!(client.answers(), [(CommandId::DeliverSmResp, later, 74), (CommandId::DeliverSmResp, later, 75)]);
+    client.feed_pdu(now, CommandId::BindTransceiverResp, 1, b"gw\0");
+    let requests = client
+        .events()
+        .into_iter()
+        .filter_map(|event| if let Event::Request(frame) = event { Some(frame.sequence()) } else { None });
+    assert_eq!(requests.collect::<Vec<_>>(), [71, 72, 73]);
+}
+
+#[test]
 fn a_delivery_that_overtakes_a_refused_bind_is_refused() {
     let now = Instant::now();
     let mut client = End::new(settings(Role::Esme), now);
@@ -328,4 +348,13 @@ fn a_closed_session_takes_no_answers() {
     server.session.close();
     server.session.respond_id(now, request.ticket(), b"1");
     assert_eq!(server.answers(), []);
+}
+
+#[test]
+fn a_generic_nack_is_no_success_whatever_status_it_bears() {
+    let now = Instant::now();
+    let mut server = bound_server(BindKind::Transceiver, settings(Role::Smsc), now);
+    let delivery = send(&mut server, now, CommandId::DeliverSm, 1);
+    server.feed_pdu(now, CommandId::GenericNack, delivery, b"");
+    assert!(matches!(server.event(), Event::Response { token: 1, status: CommandStatus::EsmeRunknownerr, .. }));
 }
