@@ -246,6 +246,17 @@ fn a_hash_that_would_take_the_machine_is_refused() {
 }
 
 #[test]
+fn hashes_that_take_different_times_are_warned_about() {
+    let account = |name: &str, hash: &str| format!("[[account]]\nsystem_id = \"{name}\"\npassword_hash = '{hash}'\n");
+    let with = |second: &str| faults(&format!("{SMALL}\n{}{}", account("a", HASH), account("b", second)));
+    let told =
+        |faults: Vec<String>| faults.into_iter().filter(|fault| fault.contains("account.password_hash")).collect::<Vec<_>>();
+    assert_eq!(told(with(HASH)), Vec::<String>::new());
+    let warnings = told(with(&HASH.replace("t=2", "t=3")));
+    assert!(warnings.len() == 1 && warnings[0].contains("warning") && warnings[0].contains("m=19456,t=3,p=1"), "{warnings:?}");
+}
+
+#[test]
 fn tls_files_must_exist() {
     let text =
         format!("{SMALL}\n[[listener]]\nname = \"tls\"\naddress = \"0.0.0.0:3550\"\ntls = {{ certificate = \"a.pem\" }}\n");

@@ -15,6 +15,7 @@ pub fn check(config: &Config, cx: &Context<'_>) {
     inbound(config, cx);
     listeners(config, cx);
     certificates(config, cx);
+    password_hashes(config, cx);
     for operator in &config.operators {
         if operator.min_validity > config.messages.max_validity {
             let max = values::show_duration(config.messages.max_validity);
@@ -104,6 +105,23 @@ fn inbound(config: &Config, cx: &Context<'_>) {
 fn unknown<'n>(cx: &Context<'_>, line: Line, field: &str, kind: &str, name: &str, known: impl Iterator<Item = &'n str>) {
     let hint = nearest(name, known).map_or(String::new(), |near| format!("; did you mean \"{near}\"?"));
     cx.add(Fault::error(&cx.file, line.0, field, format!("there is no {kind} \"{name}\"{hint}")));
+}
+
+/// A bind that is refused takes the time of one verification: where that is not the same for all, it tells which accounts there are.
+fn password_hashes(config: &Config, cx: &Context<'_>) {
+    let parameters = |account: &Account| match &account.credential {
+        Credential::Argon2id(hash) => Some((account.line, hash.split('$').nth(3)?.to_owned())),
+        Credential::Clear(_) => None,
+    };
+    let mut all = config.accounts.iter().filter_map(parameters);
+    let Some((first, usual)) = all.next() else { return };
+    for (line, other) in all.filter(|(_, other)| *other != usual) {
+        let message = format!(
+            "has the parameters {other}, and the account in line {} {usual}: how long a refused bind takes tells that it exists",
+            first.0
+        );
+        cx.add(Fault::warning(&cx.file, line.0, "account.password_hash", message));
+    }
 }
 
 fn listeners(config: &Config, cx: &Context<'_>) {
