@@ -52,6 +52,7 @@ pub struct Item<P> {
     pub suspicion: Suspicion,
     /// Parts that need not be sent (again).
     pub done: PartSet,
+    /// Since when it waits; if it is scheduled, from when on it will.
     pub queued_at: Timestamp,
     pub expires_at: Timestamp,
     /// `None` while only the spool has the payload.
@@ -82,6 +83,8 @@ pub struct Queue<P> {
     lanes: [Lane<P>; LANES],
     delayed: BinaryHeap<Reverse<Delayed<P>>>,
     suspects: Suspects<P>,
+    /// Of the delayed: those whose time has never come yet.
+    scheduled: usize,
     delays: u64,
     len: usize,
     hot: usize,
@@ -118,6 +121,13 @@ impl<P> Clone for Item<P> {
     }
 }
 
+impl<P> Delayed<P> {
+    /// Not to be sent before, and so not waiting: as against one that is to be tried again.
+    fn is_scheduled(&self) -> bool {
+        self.until <= self.item.queued_at
+    }
+}
+
 impl<P> PartialEq for Delayed<P> {
     fn eq(&self, other: &Self) -> bool {
         (self.until, self.order) == (other.until, other.order)
@@ -142,6 +152,7 @@ impl<P: Payload> Queue<P> {
             lanes: std::array::from_fn(|_| Lane { ring: VecDeque::new(), accounts: BTreeMap::new() }),
             delayed: BinaryHeap::new(),
             suspects: Suspects::new(),
+            scheduled: 0,
             delays: 0,
             len: 0,
             hot: 0,
@@ -199,7 +210,9 @@ impl<P: Payload> Queue<P> {
         self.hot += usize::from(item.payload.is_some());
         self.delayed_expiry = self.delayed_expiry.min(item.expires_at);
         self.delays += 1;
-        self.delayed.push(Reverse(Delayed { until, order: self.delays, item }));
+        let delayed = Delayed { until, order: self.delays, item };
+        self.scheduled += usize::from(delayed.is_scheduled());
+        self.delayed.push(Reverse(delayed));
     }
 
     /// Keeps a message that must be sent alone, and not before `until`.
@@ -241,10 +254,16 @@ impl<P: Payload> Queue<P> {
         self.delayed.peek().map(|Reverse(d)| d.until)
     }
 
-    /// When the message that has waited longest came, in the order of each account's line.
+    /// Messages whose time has come, although it may not be their turn, or who wait to be tried again.
+    pub fn due(&self) -> usize {
+        self.len - self.scheduled
+    }
+
+    /// Since when the message that has waited longest has, of those that are [due](Self::due).
     pub fn oldest(&self) -> Option<Timestamp> {
-        let delayed = self.delayed.iter().map(|Reverse(d)| d.item.queued_at);
-        self.lines().filter_map(Line::oldest).chain(delayed.take(1)).chain(self.suspects.oldest()).min()
+        let delayed = self.delayed.iter().take(SEARCHED).map(|Reverse(delayed)| delayed);
+        let tried = delayed.filter(|delayed| !delayed.is_scheduled()).map(|delayed| delayed.item.queued_at);
+        self.lines().filter_map(Line::oldest).chain(tried).chain(self.suspects.oldest()).min()
     }
 
     /// Looks for a message everywhere; with it, when its time comes if it must wait for that.
@@ -349,7 +368,9 @@ impl<P: Payload> Queue<P> {
     /// Puts the delayed whose time has come in their places.
     pub fn end_delays(&mut self, now: Timestamp) {
         while self.next_due().is_some_and(|until| until <= now) {
-            if let Some(Reverse(Delayed { item, .. })) = self.delayed.pop() {
+            if let Some(Reverse(delayed)) = self.delayed.pop() {
+                self.scheduled -= usize::from(delayed.is_scheduled());
+                let item = delayed.item;
                 self.lanes[lane(item.priority)].line(item.account).put_back(item);
             }
         }
@@ -386,6 +407,7 @@ impl<P: Payload> Queue<P> {
         self.delayed.retain(|Reverse(delayed)| {
             let take = wanted(&delayed.item);
             if take {
+                self.scheduled -= usize::from(delayed.is_scheduled());
                 taken.push(delayed.item.clone());
             } else {
                 earliest = earliest.min(delayed.item.expires_at);

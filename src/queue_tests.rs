@@ -421,3 +421,16 @@ fn a_large_payload_does_not_wait_in_memory() {
     queue.fill(pulled.load.into_iter().map(|id| (id, large(id.0).payload)).collect());
     assert_eq!(queue.pull(Timestamp(9), 9, |_| 1).items.len(), 2);
 }
+
+#[test]
+fn a_scheduled_message_does_not_wait_before_its_time_and_one_that_is_tried_again_does() {
+    let mut queue = Queue::new(100);
+    queue.delay(Item { queued_at: Timestamp(50), ..item(1, 1) }, Timestamp(50));
+    assert_eq!((queue.len(), queue.due(), queue.oldest()), (1, 0, None));
+    queue.delay(Item { queued_at: Timestamp(20), attempts: 1, ..item(2, 1) }, Timestamp(60));
+    assert_eq!((queue.len(), queue.due(), queue.oldest()), (2, 1, Some(Timestamp(20))));
+    queue.end_delays(Timestamp(55));
+    assert_eq!((queue.due(), queue.oldest()), (2, Some(Timestamp(20))));
+    assert_eq!(queue.remove(AccountKey(1), 0, MessageId(2)).map(|item| item.id), Some(MessageId(2)));
+    assert_eq!((queue.due(), queue.oldest()), (1, Some(Timestamp(50))));
+}

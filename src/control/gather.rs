@@ -107,7 +107,7 @@ pub(super) fn binds(gateway: &Gateway, pool: &Pool) -> Vec<Bind> {
         window_used: status.window_used(),
         window: window(&status.operator),
         slowed_to: status.slowed_to(),
-        reason: status.reason().to_owned(),
+        reason: status.reason(),
         operator: status.operator.clone(),
     };
     pool.statuses().into_iter().map(bind).collect()
@@ -247,7 +247,7 @@ pub(super) async fn message(gateway: &Gateway, text: &str) -> Result<Message, Re
         let kept = settings.config.messages.history;
         let id = message_id_text(node, id, false);
         return Err(Refusal::new(format!(
-            "no message {id}: it was never accepted, or is no more among the last {kept} finished"
+            "no message {id}: it was never accepted, or is no more among the last {kept} finished since the start"
         )));
     };
     let message = job.as_ref().map(|job| &job.message);

@@ -48,10 +48,8 @@ fn of_spool(gateway: &Gateway) -> Vec<String> {
     if journal.gate().has_failed() {
         found.push("disk failing: submits are refused with ESME_RSYSERR (0x08)".to_owned());
     }
-    if journal.gate().is_full() {
-        let spool = &gateway.settings().config.spool;
-        let low = gateway.last_commit().is_some_and(|commit| commit.stats.free_space < spool.disk_reserve);
-        let which = if low { "disk_reserve" } else { "max_size" };
+    if let Some(limit) = journal.gate().full() {
+        let which = limit.name();
         found.push(format!("full ({which}): submits are refused with ESME_RMSGQFUL (0x14)"));
     }
     let limit = gateway.settings().config.limits.pending;
@@ -81,7 +79,7 @@ pub(super) fn of_operator(state: &OperatorState, settings: &Settings, statuses: 
     let binds = || statuses.iter().map(|bind| &**bind).filter(|bind| bind.operator == state.name && bind.kind.can_send());
     if !state.is_up() {
         let reason = binds().map(BindStatus::reason).find(|reason| !reason.is_empty());
-        return Some(format!("down ({}): {length} wait", reason.unwrap_or("no bind can send")));
+        return Some(format!("down ({}): {length} wait", reason.unwrap_or_else(|| "no bind can send".to_owned())));
     }
     let slowed: Vec<u32> = binds().filter_map(BindStatus::slowed_to).collect();
     if !slowed.is_empty() {

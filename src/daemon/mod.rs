@@ -6,7 +6,7 @@ mod start;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -97,6 +97,7 @@ impl Daemon {
         self.listeners.bind_new(&settings.config).await.map_err(|fault| vec![fault])?;
         settings.directory.remember(&old.directory);
         self.gateway.swap_settings(settings);
+        self.gateway.route_stranded();
         let settings = self.gateway.settings();
         for account in self.gateway.accounts() {
             account.reconfigure(&settings);
@@ -114,9 +115,11 @@ impl Daemon {
         let limit = self.gateway.settings().config.daemon.drain;
         tracing::info!(?limit, "stopping");
         // An application that does not answer our unbind must not cost the operators their orderly end.
-        let applications = tokio::time::timeout(limit / 2, self.listeners.stop()).await;
-        let operators = tokio::time::timeout(limit / 2, self.pool.stop()).await;
-        if applications.is_err() || operators.is_err() {
+        let (began, half) = (Instant::now(), limit / 2);
+        if tokio::time::timeout(half, self.listeners.stop()).await.is_err() {
+            tracing::warn!(waited = ?half, "some applications have not answered our unbind: their connections are closed");
+        }
+        if tokio::time::timeout(limit.saturating_sub(began.elapsed()), self.pool.stop()).await.is_err() {
             tracing::warn!("the limit for an orderly stop has passed; what is open goes on after the next start");
         }
         for task in &self.tasks {

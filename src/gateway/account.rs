@@ -96,10 +96,10 @@ impl AccountState {
     }
 
     /// Adds items to the mailbox.
-    pub fn post(&self, mail: impl IntoIterator<Item = Arc<Mail>>, now: Timestamp) {
+    pub fn post(&self, mail: impl IntoIterator<Item = Arc<Mail>>) {
         let mut mailbox = lock(&self.mailbox);
         for mail in mail {
-            mailbox.push(mail_item(self.key, mail, now));
+            mailbox.push(mail_item(self.key, mail));
         }
         drop(mailbox);
         self.mail.notify_one();
@@ -132,7 +132,7 @@ impl AccountState {
     }
 }
 
-fn mail_item(account: AccountKey, mail: Arc<Mail>, now: Timestamp) -> Item<Mail> {
+fn mail_item(account: AccountKey, mail: Arc<Mail>) -> Item<Mail> {
     Item {
         id: mail.id,
         account,
@@ -141,7 +141,7 @@ fn mail_item(account: AccountKey, mail: Arc<Mail>, now: Timestamp) -> Item<Mail>
         vague_refusals: 0,
         suspicion: Suspicion::default(),
         done: 0,
-        queued_at: now,
+        queued_at: mail.created_at,
         expires_at: mail.expires_at,
         payload: Some(mail),
     }

@@ -11,6 +11,7 @@ mod references;
 mod release;
 mod reloads;
 mod settings;
+mod unrouted;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
@@ -28,15 +29,20 @@ pub(crate) use settings::{strictness, timers};
 use grown::Grown;
 use release::Release;
 use reloads::Reloads;
+use unrouted::Unrouted;
 
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
 use crate::ledger::{Effect, Event, Ids, KeyMaker, Rules, Waiting};
 use crate::link::Connector;
-use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, Timestamp};
+use crate::message::{AccountKey, Job, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
+use crate::rate::Rate;
 use crate::spool::Stats;
+
+/// Lines in the log about what peers send again and again, each second and at once; metrics count all of it.
+const COMPLAINTS: (u32, u32) = (1, 10);
 
 /// The shared state of one gateway.
 #[derive(Debug)]
@@ -64,10 +70,11 @@ pub struct Gateway {
     operators: Grown<OperatorState>,
     journal: OnceLock<Journal>,
     last_commit: RwLock<Option<Commit>>,
-    /// Called when a message has no operator at all; set by a reload that took its route away.
-    unrouted: std::sync::Mutex<Vec<Waiting>>,
+    unrouted: std::sync::Mutex<Unrouted>,
     damaged: std::sync::Mutex<Vec<Event>>,
     reloads: Reloads,
+    /// Lines that may be written about what peers send again and again.
+    complaints: Rate,
 }
 
 /// What a gateway takes from the world around it besides its disk: time, chance, connections. A simulation gives it others.
@@ -120,6 +127,7 @@ impl Gateway {
             unrouted: std::sync::Mutex::default(),
             damaged: std::sync::Mutex::default(),
             reloads: Reloads::default(),
+            complaints: Rate::new(Some(COMPLAINTS.0), COMPLAINTS.1, monotonic()),
         };
         Arc::new(gateway)
     }
@@ -132,17 +140,7 @@ impl Gateway {
     /// Takes a new configuration into force, whole.
     pub fn swap_settings(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
-        // The guard must be gone before messages that still have no operator come back.
-        let unrouted = std::mem::take(&mut *lock(&self.unrouted));
-        for waiting in unrouted {
-            self.route_again(waiting);
-        }
-    }
-
-    /// Takes out unrouted messages whose validity has ended.
-    pub fn expire_unrouted(&self, now: Timestamp) -> Vec<MessageId> {
-        let expired = |waiting: &mut Waiting| waiting.job.message.expires_at <= now;
-        lock(&self.unrouted).extract_if(.., expired).map(|waiting| waiting.id).collect()
+        self.look_up_again();
     }
 
     /// Notes what has come to its end because its record is damaged; the journal is to be told.
@@ -213,16 +211,6 @@ impl Gateway {
     /// Figures of the newest commit.
     pub fn last_commit(&self) -> Option<Commit> {
         *self.last_commit.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Messages that no operator of the present configuration may carry; they wait for a reload.
-    pub fn unrouted(&self) -> usize {
-        lock(&self.unrouted).len()
-    }
-
-    /// Is this one of them?
-    pub fn is_unrouted(&self, id: MessageId) -> bool {
-        lock(&self.unrouted).iter().any(|waiting| waiting.id == id)
     }
 
     /// Puts a message into the queue of the operator that is to carry it: the one that has parts of it already, else the first of its

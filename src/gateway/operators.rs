@@ -71,15 +71,15 @@ impl OperatorState {
     }
 
     /// Adds a message, to be sent not before the moment given with it.
-    pub fn push(&self, item: (Item<Job>, Timestamp)) {
-        self.push_all([item]);
+    pub fn push(&self, item: (Item<Job>, Timestamp), now: Timestamp) {
+        self.push_all([item], now);
     }
 
     /// Adds messages, each to be sent not before the moment given with it.
-    pub fn push_all(&self, items: impl IntoIterator<Item = (Item<Job>, Timestamp)>) {
+    pub fn push_all(&self, items: impl IntoIterator<Item = (Item<Job>, Timestamp)>, now: Timestamp) {
         let mut queue = lock(&self.queue);
         for (item, not_before) in items {
-            if not_before > item.queued_at {
+            if not_before > now.min(item.queued_at) {
                 queue.delay(item, not_before);
             } else {
                 queue.push(item);

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use arc_swap::Guard;
 
-use super::{AccountState, Gateway, OperatorState, Settings, lock};
+use super::{AccountState, Gateway, OperatorState, Settings, monotonic};
 use crate::ledger::{Effect, Note, Rules, Waiting};
-use crate::message::{AccountKey, Job, Mail, OperatorKey, Timestamp};
+use crate::message::{AccountKey, Job, Mail, Masked, OperatorKey, Timestamp};
 use crate::metrics::Counts;
 use crate::queue::{Item, Suspicion};
 
@@ -83,6 +83,13 @@ impl<'a> Release<'a> {
             Effect::Mail { account, mail } => self.account(account).1.mailbox.push(mail),
             Effect::Restored { account } => self.account(account).0.accepting(1),
             Effect::Finished { account } => self.account(account).1.finished += 1,
+            Effect::MoUnroutable { operator, number } => {
+                self.gateway.inbound_metrics.unroutable.increment(1);
+                if self.gateway.complaints.take(monotonic()).is_ok() {
+                    let number = Masked(&number.digits);
+                    tracing::warn!(%operator, %number, "a mobile-originated message is refused: no [[inbound]] rule has its number");
+                }
+            }
             Effect::Note(note) => self.note(note),
         }
     }
@@ -103,10 +110,10 @@ impl<'a> Release<'a> {
         }
         match chosen {
             Some(key) => {
-                let item = item(&waiting, self.now);
+                let item = item(&waiting);
                 self.operator(key).1.queue.push(item);
             }
-            None => lock(&self.gateway.unrouted).push(waiting),
+            None => self.gateway.strand(&waiting, &self.settings),
         }
     }
 
@@ -123,14 +130,14 @@ impl<'a> Release<'a> {
     pub fn finish(self) {
         for (operator, ForOperator { queue, mut receipts }) in self.operators.into_owners() {
             if !queue.is_empty() {
-                operator.push_all(queue);
+                operator.push_all(queue, self.now);
             }
             receipts.move_into(&operator.metrics.receipts_received);
         }
         for (account, ForAccount { mailbox, finished, mut mail_ended }) in self.accounts.into_owners() {
             account.finished(finished);
             if !mailbox.is_empty() {
-                account.post(mailbox, self.now);
+                account.post(mailbox);
             }
             mail_ended.move_into(&account.metrics.mailbox_ended);
         }
@@ -162,7 +169,6 @@ impl<'a> Release<'a> {
             Note::InQuarantine { operator } => self.operator(operator).0.metrics.quarantine.increment(1.0),
             Note::LeftQuarantine { operator } => self.operator(operator).0.metrics.quarantine.decrement(1.0),
             Note::MoReceived => self.gateway.inbound_metrics.received.increment(1),
-            Note::MoUnroutable => self.gateway.inbound_metrics.unroutable.increment(1),
             Note::MoIncomplete => self.gateway.inbound_metrics.incomplete.increment(1),
             Note::MoRouted { account } => self.account(account).0.metrics.mo_routed.increment(1),
             Note::ReceiptMissing { operator: None } | Note::PartFailed { operator: None, .. } => {}
@@ -191,7 +197,7 @@ fn seconds(milliseconds: u64) -> f64 {
     Duration::from_millis(milliseconds).as_secs_f64()
 }
 
-fn item(waiting: &Waiting, now: Timestamp) -> (Item<Job>, Timestamp) {
+fn item(waiting: &Waiting) -> (Item<Job>, Timestamp) {
     let message = &waiting.job.message;
     let item = Item {
         id: waiting.id,
@@ -201,7 +207,7 @@ fn item(waiting: &Waiting, now: Timestamp) -> (Item<Job>, Timestamp) {
         vague_refusals: 0,
         suspicion: Suspicion::default(),
         done: waiting.done,
-        queued_at: now,
+        queued_at: message.accepted_at.max(message.not_before),
         expires_at: message.expires_at,
         payload: Some(waiting.job.clone()),
     };

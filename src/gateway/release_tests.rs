@@ -35,6 +35,7 @@ impl World {
     fn reload(&self, operators: &[&str]) {
         let settings = Settings::build(config(operators), &self.0.account_names, &self.0.operator_names, [7; 32]);
         self.0.swap_settings(settings.expect("settings"));
+        self.0.route_stranded_as(&test_job(1, AccountKey(0)));
     }
 
     fn key(&self, operator: &str) -> OperatorKey {

@@ -1,12 +1,15 @@
 //! What every session looks at before it accepts: whether the spool takes submissions, and how far the disk is behind.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::spool::Limit;
 
 /// Can submissions be taken now? Read by every session before it accepts; written by the journal thread.
 #[derive(Debug)]
 pub struct Gate {
-    full: AtomicBool,
+    /// [`NOT_FULL`], or the limit that the spool has reached.
+    full: AtomicU8,
     failed: AtomicBool,
     /// Everything the ledger keeps.
     live: AtomicU64,
@@ -17,10 +20,12 @@ pub struct Gate {
 
 const NO_COMMIT: u64 = u64::MAX;
 
+const NOT_FULL: u8 = u8::MAX;
+
 impl Gate {
     pub(super) fn new(now: Instant) -> Self {
         Gate {
-            full: AtomicBool::new(false),
+            full: AtomicU8::new(NOT_FULL),
             failed: AtomicBool::new(false),
             live: AtomicU64::new(0),
             opened: now,
@@ -30,7 +35,13 @@ impl Gate {
 
     /// The spool has reached its size or the disk its reserve: ESME_RMSGQFUL.
     pub fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
+        self.full().is_some()
+    }
+
+    /// The limit that it has reached, if it has.
+    pub fn full(&self) -> Option<Limit> {
+        let full = self.full.load(Ordering::Relaxed);
+        [Limit::MaxSize, Limit::DiskReserve].into_iter().find(|limit| *limit as u8 == full)
     }
 
     /// The disk does not take writes: ESME_RSYSERR.
@@ -60,8 +71,11 @@ impl Gate {
         self.committing.store(NO_COMMIT, Ordering::Relaxed);
     }
 
-    pub(super) fn set_full(&self, full: bool) {
-        self.full.store(full, Ordering::Relaxed);
+    /// What it was before.
+    pub(super) fn set_full(&self, full: Option<Limit>) -> Option<Limit> {
+        let before = self.full();
+        self.full.store(full.map_or(NOT_FULL, |limit| limit as u8), Ordering::Relaxed);
+        before
     }
 
     pub(super) fn set_failed(&self, failed: bool) {

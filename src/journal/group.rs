@@ -221,9 +221,19 @@ impl<D: Disk, H: Host> Group<D, H> {
     /// Lets the sessions know whether there is room for submissions, and whoever watches whether they are taken: in this order, so that
     /// who has seen that they are taken finds it true.
     fn judge_gate(&self) {
-        let full = self.spool.room() == Room::Full;
-        self.gate.set_full(full);
-        self.host.accepting(!full && !self.gate.has_failed());
+        let full = match self.spool.room() {
+            Room::Full(limit) => Some(limit),
+            Room::Ok => None,
+        };
+        let before = self.gate.set_full(full);
+        match full {
+            Some(limit) if before.is_none() => {
+                tracing::error!(limit = limit.name(), "the spool is full: submissions are refused until there is room");
+            }
+            None if before.is_some() => tracing::info!("the spool has room again: submissions are taken"),
+            _ => {}
+        }
+        self.host.accepting(full.is_none() && !self.gate.has_failed());
     }
 
     /// While the disk is failing records of the failed group cannot be read, and what cannot be read counts as lost: questions wait.

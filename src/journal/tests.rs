@@ -57,7 +57,7 @@ impl Host for TestHost {
                 MailContent::Receipt(receipt) => Some(format!("receipt {}", receipt.message.0)),
             },
             Effect::Finished { .. } => Some("finished".to_owned()),
-            Effect::Restored { .. } | Effect::Note(_) => None,
+            Effect::Restored { .. } | Effect::MoUnroutable { .. } | Effect::Note(_) => None,
         };
         let words: Vec<String> = effects.drain(..).filter_map(word).collect();
         let commits = *self.commits.lock().unwrap();

@@ -187,6 +187,8 @@ pub enum Effect {
     Restored { account: AccountKey },
     /// A message is no longer pending: its account's share of the queue limit is free again.
     Finished { account: AccountKey },
+    /// No account owns the number that an MO message went to.
+    MoUnroutable { operator: Arc<str>, number: Box<Address> },
     /// Something worth counting.
     Note(Note),
 }
@@ -258,7 +260,6 @@ pub enum Note {
     MoRouted {
         account: AccountKey,
     },
-    MoUnroutable,
     /// Parts of an MO message did not all come; what came was forwarded.
     MoIncomplete,
     /// The operator's response carried no id: no receipt can be matched.

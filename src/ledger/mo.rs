@@ -203,7 +203,7 @@ impl Ledger {
         t: &mut Turn<'_, L, R>,
     ) -> Status {
         let Some(account) = account else {
-            t.effects.push(Effect::Note(Note::MoUnroutable));
+            t.effects.push(Effect::MoUnroutable { operator: mo.operator, number: mo.destination.into() });
             for id in parts {
                 self.close(*id, t);
             }

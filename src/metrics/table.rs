@@ -93,7 +93,7 @@ metrics! {
     QUARANTINED = Counter, "smppgw_spool_quarantined_total", Count, [],
         "Damaged records set aside: never sent, never deleted.";
 
-    QUEUE = Gauge, "smppgw_queue_messages", Count, ["operator"], "Messages waiting for the operator.";
+    QUEUE = Gauge, "smppgw_queue_messages", Count, ["operator"], "Messages waiting for the operator; scheduled ones not before their time.";
     QUEUE_AGE = Gauge, "smppgw_queue_oldest_age_seconds", Seconds, ["operator"], "Age of the oldest message due for the operator.";
     SENT = Counter, "smppgw_submits_sent_total", Count, ["operator"], "submit_sm requests written to the operator.";
     SENT_SECONDS = Histogram(SENT_BUCKETS), "smppgw_submit_sent_seconds", Seconds, ["operator"],

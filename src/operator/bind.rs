@@ -3,6 +3,7 @@
 //! A request counts against the window until its outcome is durable, not only until it is answered: what a crash can make us send
 //! twice is then never more than the window.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,8 +38,29 @@ pub(super) struct Slot {
 enum Ended {
     /// We were told to stop.
     Stopped,
-    /// For this reason; the next attempt follows.
-    Lost(&'static str),
+    /// The next attempt follows.
+    Lost(Reason),
+}
+
+/// Why a connection was lost or not made.
+struct Reason {
+    /// What it is counted under.
+    word: &'static str,
+    /// What the system says of it, or nothing.
+    error: String,
+}
+
+impl From<&'static str> for Reason {
+    fn from(word: &'static str) -> Self {
+        Reason { word, error: String::new() }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let between = if self.error.is_empty() { "" } else { ": " };
+        write!(f, "{}{between}{}", self.word, self.error)
+    }
 }
 
 impl Slot {
@@ -56,11 +78,12 @@ impl Slot {
             self.metrics.up.set(0.0);
             self.metrics.window_used.set(0.0);
             let Ended::Lost(reason) = ended else { return };
-            self.metrics.failures.increment(reason, 1);
-            self.status.down(reason);
+            self.metrics.failures.increment(reason.word, 1);
+            self.status.down(reason.to_string());
             failures = if link::now().duration_since(started) > STABLE { 0 } else { failures.saturating_add(1) };
             let delay = backoff(self.settings.config.reconnect, failures.saturating_sub(1), self.gateway.chance.fraction());
-            tracing::info!(operator = %self.state.name, bind = self.status.number, reason, ?delay, "bind is down");
+            let address = &self.status.address;
+            tracing::warn!(operator = %self.state.name, bind = self.status.number, address, %reason, ?delay, "bind is down");
             tokio::select! {
                 biased;
                 () = sleep(delay) => {}
@@ -83,8 +106,8 @@ impl Slot {
         match self.gateway.connector.connect(&bind.address.host, bind.address.port, tls).await {
             Ok(stream) => self.session(stream, bind, stop).await,
             Err(error) => {
-                tracing::debug!(operator = %self.state.name, address = %bind.address, %error, "cannot connect");
-                Ended::Lost(if with_tls { "tls" } else { "connect" })
+                let word = if with_tls { "tls" } else { "connect" };
+                Ended::Lost(Reason { word, error: error.to_string() })
             }
         }
     }
@@ -139,13 +162,12 @@ impl Slot {
                         status: &self.status,
                     };
                     let reason = Traffic::new(context, link, sending).run(stop).await;
-                    return if *stop.borrow() { Ended::Stopped } else { Ended::Lost(reason) };
+                    return if *stop.borrow() { Ended::Stopped } else { Ended::Lost(reason.into()) };
                 }
                 Some(Event::BindRefused(status)) => {
-                    tracing::warn!(operator = %self.state.name, bind = self.status.number, status = name(status), "the operator refuses the bind");
-                    return Ended::Lost(name(status));
+                    return Ended::Lost(Reason { word: name(status), error: "the operator refuses the bind".to_owned() });
                 }
-                Some(Event::Closed { reason, .. }) => return Ended::Lost(close_word(reason)),
+                Some(Event::Closed { reason, .. }) => return Ended::Lost(close_word(reason).into()),
                 Some(_) => {}
                 None => link.progress().await,
             }

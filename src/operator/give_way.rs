@@ -130,7 +130,7 @@ impl GiveWay {
             Some(key) => {
                 // It may have been scheduled for later.
                 let due = job.message.not_before.max(now);
-                self.gateway.operator(*key).push((item, due));
+                self.gateway.operator(*key).push((item, due), now);
             }
             None => self.gateway.route_again(Waiting { id: item.id, account: item.account, bound_to: None, done: 0, job }),
         }

@@ -27,7 +27,7 @@ pub struct BindStatus {
     pub kind: crate::config::BindType,
     up: AtomicBool,
     window: AtomicUsize,
-    reason: Mutex<&'static str>,
+    reason: Mutex<String>,
     /// When it came up or went down last.
     changed: Mutex<Instant>,
     /// Messages per second after the operator said "too fast"; zero when it did not.
@@ -37,9 +37,9 @@ pub struct BindStatus {
 impl BindStatus {
     pub(super) fn up(&self) {
         self.turn(true);
-        *lock(&self.reason) = "";
+        lock(&self.reason).clear();
     }
-    pub(super) fn down(&self, reason: &'static str) {
+    pub(super) fn down(&self, reason: String) {
         self.turn(false);
         self.slowed(None);
         self.window.store(0, Ordering::Relaxed);
@@ -75,8 +75,8 @@ impl BindStatus {
         monotonic().saturating_duration_since(*lock(&self.changed))
     }
     /// Why it went down last; empty while it is up.
-    pub fn reason(&self) -> &'static str {
-        *lock(&self.reason)
+    pub fn reason(&self) -> String {
+        lock(&self.reason).clone()
     }
 }
 
@@ -170,7 +170,7 @@ impl Running {
             kind: bind.kind,
             up: AtomicBool::new(false),
             window: AtomicUsize::new(0),
-            reason: Mutex::new("connecting"),
+            reason: Mutex::new("connecting".to_owned()),
             changed: Mutex::new(monotonic()),
             slowed_to: AtomicU32::new(0),
         });
@@ -238,7 +238,7 @@ pub fn measure(gateway: &Gateway) {
 }
 
 fn measure_one(state: &OperatorState, now: Timestamp) -> usize {
-    let (depth, oldest) = state.queue(|queue| (queue.len(), queue.oldest()));
+    let (depth, oldest) = state.queue(|queue| (queue.due(), queue.oldest()));
     state.metrics.queue.set(depth as f64);
     state.metrics.queue_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
     depth
@@ -270,6 +270,7 @@ impl Housekeeping {
             }
             self.give_way.look(&state, elapsed).await;
         }
+        self.gateway.route_stranded();
         let expired = Failure { state: State::Expired, status: 0 };
         events.extend(self.gateway.expire_unrouted(now).into_iter().map(|id| failed(id, expired)));
         events.append(&mut self.gateway.take_damaged());

@@ -369,8 +369,8 @@ impl<'a> Traffic<'a> {
             Decision::PutBack => self.context.state.queue(|queue| queue.put_back(item)),
             Decision::Retry { to, delay } => {
                 item.attempts = item.attempts.saturating_add(1);
-                let until = self.context.gateway.clock.now().plus(delay);
-                self.context.gateway.operator(to).push((item, until));
+                let now = self.context.gateway.clock.now();
+                self.context.gateway.operator(to).push((item, now.plus(delay)), now);
             }
             Decision::Fail(failure) => {
                 let open = ledger::all_parts(total) & !item.done;

@@ -7,7 +7,7 @@ use super::header::RECORDS_AT;
 use super::log::{Spool, records_in};
 use super::record::{self, Epoch, MAX_RECORD};
 use super::recovery::{Found, Scan};
-use super::{Class, Health, Location, Recovered, Room};
+use super::{Class, Health, Limit, Location, Recovered, Room};
 
 /// How much of a spare file one call of [`Spool::maintain`] fills with zeros: twice what the last commit wrote, so that the file is
 /// ready before it is needed, and no more, because commits share the disk with it. Whole pages, up to a bound.
@@ -125,7 +125,11 @@ impl<D: Disk> Spool<D> {
     pub(super) fn judge_room(&mut self) {
         let crowded = self.accounts.used_bytes(self.limits()) + 2 * self.settings.segment_size > self.settings.max_size;
         let disk_full = self.free_space() < self.settings.disk_reserve;
-        self.room = if crowded || disk_full { Room::Full } else { Room::Ok };
+        self.room = match (disk_full, crowded) {
+            (true, _) => Room::Full(Limit::DiskReserve),
+            (false, true) => Room::Full(Limit::MaxSize),
+            (false, false) => Room::Ok,
+        };
     }
 
     /// Free space on the file system, with that of the files which are there to be recycled.

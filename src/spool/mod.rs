@@ -153,7 +153,24 @@ pub struct Record {
 pub enum Room {
     Ok,
     /// No new messages, please. Records about those already accepted are still taken.
-    Full,
+    Full(Limit),
+}
+
+/// What a full spool has reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    MaxSize,
+    DiskReserve,
+}
+
+impl Limit {
+    /// As the configuration calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Limit::MaxSize => "max_size",
+            Limit::DiskReserve => "disk_reserve",
+        }
+    }
 }
 
 /// Does the disk do what it is asked?

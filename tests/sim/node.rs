@@ -169,6 +169,7 @@ impl Node {
     /// Takes another configuration into force, as the daemon does.
     pub fn reload(&self, config: Config) {
         self.gateway.swap_settings(settings(config, &self.names));
+        self.gateway.route_stranded();
         let settings = self.gateway.settings();
         for account in self.gateway.accounts() {
             account.reconfigure(&settings);

@@ -1,0 +1,118 @@
+//! Messages that no operator of the configuration in force may carry. They wait for a reload, however many there are: only what finds
+//! them again is kept, and their texts are read back when a reload has come, a slice at a time.
+
+use std::sync::Arc;
+
+use super::{Gateway, Settings, lock};
+use crate::ledger::{Event, Failure, PartSet, Waiting};
+use crate::message::{AccountKey, Job, MessageId, OperatorKey, Timestamp};
+use crate::receipt::State;
+
+/// Messages read back in one go on the journal thread.
+const SLICE: usize = 512;
+
+/// Slices asked for at a time.
+const SLICES: usize = 10;
+
+/// As [`Waiting`], without the message.
+#[derive(Debug, Clone, Copy)]
+struct Stranded {
+    id: MessageId,
+    account: AccountKey,
+    bound_to: Option<OperatorKey>,
+    done: PartSet,
+    expires_at: Timestamp,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Unrouted {
+    /// Until the next reload.
+    waiting: Vec<Stranded>,
+    /// There has been one since: to be looked up again.
+    due: Vec<Stranded>,
+}
+
+impl Unrouted {
+    fn all(&self) -> impl Iterator<Item = &Stranded> {
+        self.waiting.iter().chain(&self.due)
+    }
+}
+
+impl Gateway {
+    /// No operator of these settings may carry the message.
+    pub(super) fn strand(&self, waiting: &Waiting, settings: &Arc<Settings>) {
+        let Waiting { id, account, bound_to, done, ref job } = *waiting;
+        let stranded = Stranded { id, account, bound_to, done, expires_at: job.message.expires_at };
+        let mut unrouted = lock(&self.unrouted);
+        // A reload stores the new settings first and comes here for what waits then: between the two nothing can slip through.
+        let list = if Arc::ptr_eq(settings, &self.settings()) { &mut unrouted.waiting } else { &mut unrouted.due };
+        list.push(stranded);
+    }
+
+    /// The configuration has changed: there may be a route now.
+    pub(super) fn look_up_again(&self) {
+        let Unrouted { waiting, due } = &mut *lock(&self.unrouted);
+        due.append(waiting);
+    }
+
+    /// Has some of those that are due read back and queued. To be called after a reload, and every second or so.
+    pub fn route_stranded(self: &Arc<Self>) {
+        let Some(journal) = self.journal().filter(|journal| !journal.gate().has_failed()) else { return };
+        for _ in 0..SLICES {
+            let slice = {
+                let due = &mut lock(&self.unrouted).due;
+                due.split_off(due.len().saturating_sub(SLICE))
+            };
+            if slice.is_empty() {
+                return;
+            }
+            let (gateway, asked) = (self.clone(), slice.clone());
+            let told = journal.tell(move |lookup| {
+                for stranded in asked {
+                    match lookup.job(stranded.id) {
+                        None if lookup.read_failed() => lock(&gateway.unrouted).due.push(stranded),
+                        job => gateway.route(stranded, job),
+                    }
+                }
+            });
+            if !told {
+                return lock(&self.unrouted).due.extend(slice);
+            }
+        }
+    }
+
+    /// As if the journal had read each of those that are due, and found this.
+    #[cfg(test)]
+    pub(super) fn route_stranded_as(&self, job: &Arc<Job>) {
+        let due = std::mem::take(&mut lock(&self.unrouted).due);
+        due.into_iter().for_each(|stranded| self.route(stranded, Some(job.clone())));
+    }
+
+    fn route(&self, stranded: Stranded, job: Option<Arc<Job>>) {
+        let Stranded { id, account, bound_to, done, .. } = stranded;
+        match job {
+            Some(job) => self.route_again(Waiting { id, account, bound_to, done, job }),
+            None => {
+                let failure = Failure { state: State::Undeliverable, status: 0 };
+                self.damaged([Event::Failed { id, operator: None, parts: None, failure }]);
+            }
+        }
+    }
+
+    /// Takes out those whose validity has ended.
+    pub fn expire_unrouted(&self, now: Timestamp) -> Vec<MessageId> {
+        let Unrouted { waiting, due } = &mut *lock(&self.unrouted);
+        let expired = |stranded: &mut Stranded| stranded.expires_at <= now;
+        waiting.extract_if(.., expired).chain(due.extract_if(.., expired)).map(|stranded| stranded.id).collect()
+    }
+
+    /// Messages that no operator of the present configuration may carry; they wait for a reload.
+    pub fn unrouted(&self) -> usize {
+        lock(&self.unrouted).all().count()
+    }
+
+    /// Is this one of them?
+    pub fn is_unrouted(&self, id: MessageId) -> bool {
+        lock(&self.unrouted).all().any(|stranded| stranded.id == id)
+    }
+}
