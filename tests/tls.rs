@@ -239,7 +239,7 @@ fn a_client_certificate_is_examined_at_every_connection() {
         let (story, port) = with_tls_listener(&authority, more);
         for version in [&TLS12, &TLS13] {
             let client = authority.client(&[version], identity);
-            let mut kind = || shake_hands(client.clone(), port).expect("a handshake").0.handshake_kind();
+            let kind = || shake_hands(client.clone(), port).expect("a handshake").0.handshake_kind();
             assert_eq!((kind(), kind()), (Some(HandshakeKind::Full), Some(second)), "{version:?}, {identity:?}");
         }
         story.ends_well();

@@ -83,7 +83,7 @@ fn a_late_answer_is_not_mixed_up_with_what_another_operator_took() {
                 node.reload(scene.config());
                 sleep(Duration::from_secs(5)).await;
                 scene.centres[0].set_habits(Habits { late: 60_000, receipt_delay: 2_000, ..Habits::default() });
-                scene.centres[1].set_habits(Habits { late: 100, receipt_delay: 90_000, ..Habits::default() });
+                scene.centres[1].set_habits(Habits { late: 100, receipt_delay: 60_000, ..Habits::default() });
                 let long =
                     Wanted { prefix: "35840", length: 300, wide: false, receipt: 1, validity: None, delay: None, data: false };
                 (0..10).for_each(|_| scene.apps[0].want(long.clone()));
