@@ -7,8 +7,8 @@ use smppgw::chance::Chance;
 use smppgw::clock::Clock;
 use smppgw::config::{self, Config, Disk as Folder};
 use smppgw::gateway::{Gateway, Outside, Settings};
-use smppgw::journal::{self, Host, Journal, Steps};
-use smppgw::ledger::{Ids, KeyMaker, Ledger, Restored};
+use smppgw::journal::{self, Batch, Host, Journal, Steps};
+use smppgw::ledger::{Event, Ids, KeyMaker, Ledger, Release, Restored};
 use smppgw::link::Connector;
 use smppgw::message::{Names, Timestamp};
 use smppgw::operator::pool::{Housekeeping, Pool};
@@ -177,6 +177,17 @@ impl Node {
         self.life.pool.apply(&self.gateway);
         self.gateway.announce_reload();
         self.life.world.event(format_args!("gateway: reloaded"));
+    }
+
+    /// As somebody does who looks at `ctl quarantine` when all is well again.
+    pub async fn release_quarantined(&self) {
+        let Some(journal) = self.gateway.journal() else { return };
+        let held = journal.ask(|lookup| lookup.quarantined()).await.unwrap_or_default();
+        let events: Vec<Event> = held.iter().map(|held| Event::Release { id: held.id, how: Release::Queue }).collect();
+        if !events.is_empty() {
+            self.life.world.event(format_args!("gateway: {} released from quarantine", events.len()));
+            journal.submit_when_possible(Batch { events, reply: None }).await;
+        }
     }
 
     /// The sum of a counter over its labels.

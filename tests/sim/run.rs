@@ -233,6 +233,7 @@ impl Scene {
             if self.unsettled(node).is_empty() {
                 return;
             }
+            node.release_quarantined().await;
         }
         self.world.violation(format_args!("not at rest: {}", self.unsettled(node)));
     }
