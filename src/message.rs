@@ -111,9 +111,10 @@ impl ReceiptRequest {
         }
     }
 
-    /// Could any final result produce a receipt, so that the operator must be asked for one?
+    /// Is anything to be heard of the message, so that the operator must be asked? Also of the end, when only the way there matters: it
+    /// closes the message.
     pub fn wants_any(self) -> bool {
-        self.0 & 0x03 != 0
+        self.0 & 0x13 != 0
     }
 
     /// Are intermediate notifications asked for?

@@ -124,7 +124,8 @@ impl Content {
     fn read(view: &MessageView<'_>, policy: &Policy) -> Result<Content, Rejection> {
         // The text leaves the read buffer here: a message that waits must not hold a buffer of 64 KiB.
         let octets = Bytes::copy_from_slice(view.message_text()?);
-        let sar = fields::segmentation(view)?;
+        // Centres write a header with eight bits for it, which the parts were cut for.
+        let sar = fields::segmentation(view)?.map(|sar| Concatenation { reference: sar.reference & 0xFF, ..sar });
         let (header, text) =
             if view.esm_class & fields::ESM_UDH != 0 { udh::split(&octets)? } else { (udh::Header::default(), octets) };
         if header.length > 0 && sar.is_some() {

@@ -8,7 +8,7 @@ use super::{Accepted, Policy, Rejection, Senders, accept};
 use crate::message::Timestamp;
 use crate::route::NumberRules;
 use crate::smpp::{AddressView, CommandId, Frame, MessageView, Strictness, TlvTag, Tlvs, Version, encode, tlv};
-use crate::text::{Alphabet, DefaultAlphabet};
+use crate::text::{Alphabet, DefaultAlphabet, LongMessages, plan};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -141,4 +141,19 @@ fn tlvs_for_the_operator_are_passed_on_and_those_acted_on_are_not() {
     assert_eq!(accepted.expires_at, NOW.plus(HOUR));
     let kept: Vec<u16> = Tlvs::encoded(&accepted.tlvs).iter().map(|tlv| u16::from(tlv.tag)).collect();
     assert_eq!(kept, [0x0204, 0x1403]);
+}
+
+#[test]
+fn parts_cut_for_a_header_of_eight_bits_keep_to_it_whatever_their_sar_reference() {
+    let mut tlvs = BytesMut::new();
+    tlv::put(&mut tlvs, TlvTag::SarMsgRefNum, &[1, 2]);
+    tlv::put(&mut tlvs, TlvTag::SarTotalSegments, &[3]);
+    tlv::put(&mut tlvs, TlvTag::SarSegmentSeqnum, &[1]);
+    let text = [b'a'; 153];
+    let accepted = submit(&MessageView { tlvs: Tlvs::encoded(&tlvs), ..message(&text) }, &policy()).expect("accepted").message;
+    let own = accepted.concatenation.expect("a part");
+    assert_eq!((own.reference, own.total, own.sequence), (2, 3, 1));
+    for long_messages in [LongMessages::Udh8, LongMessages::Udh16, LongMessages::Sar, LongMessages::Payload] {
+        assert!(plan::plan(&accepted.body, 0, Some(own), long_messages).is_ok(), "{long_messages:?}");
+    }
 }

@@ -128,7 +128,12 @@ impl NumberRules {
         if digits.len() <= LONGEST_SHORT_CODE && !home.mobile.contains(digits.len()) {
             return Ok(None);
         }
-        self.complete_national(home, digits).map(Some)
+        let number = self.complete_national(home, digits)?;
+        // Some applications mark every number so, also one that has its country code already.
+        if !self.world.is_number(&number.digits) && self.world.is_number(digits) {
+            return self.complete(digits).map(Some);
+        }
+        Ok(Some(number))
     }
 
     fn unmarked(&self, digits: &[u8]) -> Result<Option<Address>, InvalidNumber> {

@@ -28,10 +28,10 @@ pub fn request(out: &mut BytesMut, command: CommandId, sequence: u32, body: impl
 }
 
 /// The response to `request` without a body: what every error and the bodiless operations are answered with. Only
-/// `deliver_sm_resp` keeps its one octet, the empty id, because clients break without it.
+/// `deliver_sm_resp` and a good `data_sm_resp` keep their one octet, the empty id, because peers break without it.
 pub fn response(out: &mut BytesMut, request: CommandId, status: CommandStatus, sequence: u32) {
     pdu(out, request.matching_response(), status, sequence, |out| {
-        if request == CommandId::DeliverSm {
+        if request == CommandId::DeliverSm || request == CommandId::DataSm && status == CommandStatus::EsmeRok {
             out.put_u8(0);
         }
     });

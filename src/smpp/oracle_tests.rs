@@ -282,6 +282,10 @@ fn bodiless_pdus_read_as_rusmpp_reads_them() {
         through_rusmpp(&frame(|out| encode::response(out, request, CommandStatus::EsmeRok, 1)));
     }
     through_rusmpp(&frame(|out| encode::response(out, CommandId::DeliverSm, CommandStatus::EsmeRxTAppn, 1)));
+    // With an empty id, which centres look for.
+    let answer = frame(|out| encode::response(out, CommandId::DataSm, CommandStatus::EsmeRok, 1));
+    through_rusmpp(&answer);
+    assert_eq!(answer.bytes().len(), 17);
     let nack = frame(|out| encode::generic_nack(out, CommandStatus::EsmeRinvcmdid, 9));
     through_rusmpp(&nack);
     assert_eq!(nack.bytes(), &Bytes::from_static(b"\0\0\0\x10\x80\0\0\0\0\0\0\x03\0\0\0\x09"));

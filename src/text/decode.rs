@@ -72,6 +72,8 @@ pub fn data_coding(alphabet: Alphabet, dcs_class: u8) -> u8 {
         // Group 1111 has no UCS-2; the general group says the same.
         (0x1 | 0xF, Alphabet::Ucs2) => 0x18 | class,
         (0xC | 0xD, Alphabet::Gsm7) => dcs_class,
+        // Store the message, in either alphabet.
+        (0xE, Alphabet::Gsm7) => 0xD0 | dcs_class & 0x0F,
         // Message waiting in UCS-2 exists only as "store".
         (0xC..=0xE, Alphabet::Ucs2) => 0xE0 | dcs_class & 0x0F,
         (_, Alphabet::Gsm7) => 0x00,
@@ -256,6 +258,14 @@ mod tests {
         for coding in (0..=0x08).filter(|c| ![1, 2, 3, 5, 6, 7].contains(c)).chain(0x10..=0x1B).chain(0xC0..=0xF7) {
             let (body, class) = decode(Gsm7, coding, Bytes::from_static(b"\x00A"), 0).unwrap();
             assert_eq!(data_coding(body.alphabet, class), coding, "{coding:#x}");
+        }
+    }
+
+    #[test]
+    fn message_waiting_in_ucs2_that_became_gsm7_is_still_waiting() {
+        for (coding, expected) in [(0xE8, 0xD8), (0xE0, 0xD0), (0xEB, 0xDB)] {
+            let (_, class) = decode(Gsm7, coding, Bytes::from_static(b"\x00A"), 0).unwrap();
+            assert_eq!(data_coding(Alphabet::Gsm7, class), expected);
         }
     }
 

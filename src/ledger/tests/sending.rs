@@ -340,3 +340,14 @@ fn the_rest_of_a_message_may_be_cut_into_more_or_fewer_parts_than_its_beginning(
         }
     }
 }
+
+#[test]
+fn who_wants_to_hear_of_the_way_only_hears_that_and_the_end_closes_the_message() {
+    let mut world = World::new();
+    let job = world.accept(1, 0x10);
+    world.sent(&job, (0, 1), A, "a");
+    world.receipt(A, "a", State::Enroute);
+    assert_eq!((world.states(), world.ledger.pending_messages()), (vec![(1, State::Enroute)], 1));
+    world.receipt(A, "a", State::Delivered);
+    assert_eq!((world.states(), world.ledger.pending_messages()), (vec![], 0));
+}
