@@ -257,6 +257,13 @@ fn hashes_that_take_different_times_are_warned_about() {
 }
 
 #[test]
+fn a_national_number_of_incoming_messages_is_warned_about() {
+    let with = |number: &str| faults(&format!("{SMALL}\n[[inbound]]\nnumber = \"{number}\"\naccount = \"shop\"\n"));
+    let warned = |number: &str| with(number).iter().any(|fault| fault.contains("warning: inbound.number"));
+    assert!(warned("04570003344") && !warned("+3584570003344") && !warned("13123"));
+}
+
+#[test]
 fn tls_files_must_exist() {
     let text =
         format!("{SMALL}\n[[listener]]\nname = \"tls\"\naddress = \"0.0.0.0:3550\"\ntls = {{ certificate = \"a.pem\" }}\n");

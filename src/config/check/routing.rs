@@ -62,6 +62,14 @@ pub fn inbound(section: Section<'_>) -> Inbound {
     if !number.is_empty() && (values::digits(digits).is_none() || digits.len() > limit::ADDRESS) {
         section.error("number", format!("expected at most {} digits, found \"{number}\"", limit::ADDRESS));
     }
+    if digits.starts_with('0') {
+        section.warning(
+            "number",
+            format!(
+                "expected a short code or an international number (+358...), found \"{number}\": a long number does not match so"
+            ),
+        );
+    }
     let word = |text: &str| (!text.is_empty() && !text.contains(char::is_whitespace)).then(|| Arc::from(text.to_uppercase()));
     let inbound = Inbound {
         number: Arc::from(digits),
