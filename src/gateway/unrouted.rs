@@ -1,6 +1,7 @@
 //! Messages that no operator of the configuration in force may carry. They wait for a reload, however many there are: only what finds
 //! them again is kept, and their texts are read back when a reload has come, a slice at a time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Gateway, Settings, lock};
@@ -28,8 +29,8 @@ struct Stranded {
 pub(super) struct Unrouted {
     /// Until the next reload.
     waiting: Vec<Stranded>,
-    /// There has been one since: to be looked up again.
-    due: Vec<Stranded>,
+    /// There has been one since: to be looked up again, in the order of acceptance.
+    due: VecDeque<Stranded>,
 }
 
 impl Unrouted {
@@ -45,23 +46,26 @@ impl Gateway {
         let stranded = Stranded { id, account, bound_to, done, expires_at: job.message.expires_at };
         let mut unrouted = lock(&self.unrouted);
         // A reload stores the new settings first and comes here for what waits then: between the two nothing can slip through.
-        let list = if Arc::ptr_eq(settings, &self.settings()) { &mut unrouted.waiting } else { &mut unrouted.due };
-        list.push(stranded);
+        if Arc::ptr_eq(settings, &self.settings()) {
+            unrouted.waiting.push(stranded);
+        } else {
+            unrouted.due.push_back(stranded);
+        }
     }
 
     /// The configuration has changed: there may be a route now.
     pub(super) fn look_up_again(&self) {
         let Unrouted { waiting, due } = &mut *lock(&self.unrouted);
-        due.append(waiting);
+        due.extend(waiting.drain(..));
     }
 
     /// Has some of those that are due read back and queued. To be called after a reload, and every second or so.
     pub fn route_stranded(self: &Arc<Self>) {
         let Some(journal) = self.journal().filter(|journal| !journal.gate().has_failed()) else { return };
         for _ in 0..SLICES {
-            let slice = {
+            let slice: Vec<Stranded> = {
                 let due = &mut lock(&self.unrouted).due;
-                due.split_off(due.len().saturating_sub(SLICE))
+                due.drain(..due.len().min(SLICE)).collect()
             };
             if slice.is_empty() {
                 return;
@@ -70,13 +74,14 @@ impl Gateway {
             let told = journal.tell(move |lookup| {
                 for stranded in asked {
                     match lookup.job(stranded.id) {
-                        None if lookup.read_failed() => lock(&gateway.unrouted).due.push(stranded),
+                        None if lookup.read_failed() => lock(&gateway.unrouted).due.push_back(stranded),
                         job => gateway.route(stranded, job),
                     }
                 }
             });
             if !told {
-                return lock(&self.unrouted).due.extend(slice);
+                let due = &mut lock(&self.unrouted).due;
+                return slice.into_iter().rev().for_each(|stranded| due.push_front(stranded));
             }
         }
     }
@@ -103,7 +108,13 @@ impl Gateway {
     pub fn expire_unrouted(&self, now: Timestamp) -> Vec<MessageId> {
         let Unrouted { waiting, due } = &mut *lock(&self.unrouted);
         let expired = |stranded: &mut Stranded| stranded.expires_at <= now;
-        waiting.extract_if(.., expired).chain(due.extract_if(.., expired)).map(|stranded| stranded.id).collect()
+        let mut ids: Vec<MessageId> = waiting.extract_if(.., expired).map(|stranded| stranded.id).collect();
+        due.retain_mut(|stranded| {
+            let over = expired(stranded);
+            ids.extend(over.then_some(stranded.id));
+            !over
+        });
+        ids
     }
 
     /// Messages that no operator of the present configuration may carry; they wait for a reload.
