@@ -113,33 +113,40 @@ impl Ledger {
     ) {
         let Some(pending) = self.index.message_mut(id) else { return };
         let Some(slot) = pending.parts.get_mut(usize::from(part)) else { return };
-        let operator = slot.operator().or(refused_by);
+        let (operator, before) = (slot.operator().or(refused_by), slot.state);
         slot.state = PartState::Final { operator, state: verdict.state, error: verdict.error_number() };
         let (request, total) = (pending.receipt, pending.parts.len());
         let delivered = verdict.state == State::Delivered;
         let all_final = pending.is_settled();
-        match t.rules.receipt_policy(pending.account) {
-            ReceiptPolicy::Message if !delivered || all_final => {
-                if request.wants_final(delivered) {
-                    self.forward(id, None, verdict, MailClose::Message, t);
-                } else {
-                    self.finish(id, verdict.state, t);
-                }
+        let forwarded = match t.rules.receipt_policy(pending.account) {
+            ReceiptPolicy::Message if (!delivered || all_final) && request.wants_final(delivered) => {
+                self.forward(id, None, verdict, MailClose::Message, t)
             }
+            ReceiptPolicy::Message if !delivered || all_final => return self.finish(id, verdict.state, t),
             ReceiptPolicy::Part if request.wants_final(delivered) => {
                 let close = if all_final { MailClose::Message } else { MailClose::Part };
-                self.forward(id, (total > 1).then_some(part), verdict, close, t);
+                self.forward(id, (total > 1).then_some(part), verdict, close, t)
             }
-            ReceiptPolicy::Part if all_final => self.finish(id, verdict.state, t),
+            ReceiptPolicy::Part if all_final => return self.finish(id, verdict.state, t),
             ReceiptPolicy::Message | ReceiptPolicy::Part => {
                 self.scratch.clear();
                 put_part_final(&mut self.scratch, (part, total), &verdict, self.operators.name(operator));
-                t.log.append_change(kind::PART_FINAL, id, &self.scratch);
+                return t.log.append_change(kind::PART_FINAL, id, &self.scratch);
             }
+        };
+        if let Err(verdict) = forwarded {
+            // Nothing of it counts until it can be told.
+            if let Some(slot) = self.index.message_mut(id).and_then(|pending| pending.parts.get_mut(usize::from(part))) {
+                slot.state = before;
+            }
+            self.put_off(Owed { id, part, refused_by, verdict }, t);
         }
     }
 
     /// Puts a receipt in the mailbox; one record does that and closes what it closes.
+    ///
+    /// # Errors
+    /// Gives the verdict back when the message cannot be read just now.
     pub(super) fn forward(
         &mut self,
         id: MessageId,
@@ -147,16 +154,17 @@ impl Ledger {
         verdict: Verdict,
         close: MailClose,
         t: &mut Turn<'_, impl Log, impl Rules>,
-    ) {
-        let Some(Item { what: What::Message(pending), location }) = self.index.get(id) else { return };
+    ) -> Result<(), Verdict> {
+        let Some(Item { what: What::Message(pending), location }) = self.index.get(id) else { return Ok(()) };
         let Some(message) = held(self.index.hot(id), *location, t.log) else {
             if t.log.read_failed() {
-                return self.put_off(Owed { id, part, verdict, close }, t);
+                return Err(verdict);
             }
             // Its record is damaged: nobody knows any more who is to be told.
-            return if close == MailClose::Message {
-                self.finish(id, verdict.state, t)
-            };
+            if close == MailClose::Message {
+                self.finish(id, verdict.state, t);
+            }
+            return Ok(());
         };
         let (account, total) = (pending.account, pending.parts.len());
         let closed = part.unwrap_or(0);
@@ -185,6 +193,7 @@ impl Ledger {
         if close == MailClose::Message {
             self.forget(id, state, t);
         }
+        Ok(())
     }
 
     /// Appends the mail record whose head stands in `scratch`, and indexes the item.

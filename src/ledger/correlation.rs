@@ -138,9 +138,8 @@ impl Correlation {
             alike += 1;
             oldest = if other.place < oldest.place { *other } else { oldest };
         }
-        if alike >= ALIKE
-            && let Ok(place) = table.find_entry(key.0, |other| *other == oldest)
-        {
+        if alike >= ALIKE {
+            let Ok(place) = table.find_entry(key.0, |other| *other == oldest) else { return }; // the others are newer
             place.remove();
             self.len -= 1;
         }

@@ -1,29 +1,31 @@
-//! Receipts for messages that cannot be read for the moment: their payload is not in memory, and the disk fails to give it.
+//! Final states of messages that cannot be read for the moment: their payload is not in memory, and the disk fails to give it, so that
+//! nobody can be told.
 //!
-//! They are tried again. Until then only memory knows them: a gateway that dies meanwhile sends the message again, or awaits its receipt
-//! until that is over.
+//! They are tried again, and until then count as not heard: a gateway that dies meanwhile sends the message again, or awaits its
+//! receipt until that is over.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::apply::MailClose;
+use super::part::PartState;
 use super::receipt_mail::Verdict;
 use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn};
-use crate::message::{MessageId, Timestamp};
+use crate::message::{MessageId, OperatorKey, Timestamp};
 
 /// How long a disk that could not be read is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// A receipt to be made: of the message, or of one of its parts.
+/// What has become of a part.
 #[derive(Debug)]
 pub(super) struct Owed {
     pub id: MessageId,
-    pub part: Option<u8>,
+    pub part: u8,
+    /// See [`Ledger::part_final`].
+    pub refused_by: Option<OperatorKey>,
     pub verdict: Verdict,
-    pub close: MailClose,
 }
 
-/// What is owed, in the order in which it became so. At most a few for each pending message.
+/// What is owed, in the order in which it became so.
 #[derive(Debug, Default)]
 pub(super) struct PutOff {
     owed: VecDeque<Owed>,
@@ -37,14 +39,18 @@ impl Ledger {
         self.put_off.owed.push_back(owed);
     }
 
-    /// Tries again; the first that still cannot be read ends it.
+    /// Tries again; the first that still cannot be told ends it.
     pub(super) fn make_up(&mut self, t: &mut Turn<'_, impl Log, impl Rules>) {
         for _ in 0..self.put_off.owed.len().min(EXPIRIES_PER_TICK) {
             if t.now < self.put_off.until {
                 return;
             }
-            let Some(Owed { id, part, verdict, close }) = self.put_off.owed.pop_front() else { return };
-            self.forward(id, part, verdict, close, t);
+            let Some(Owed { id, part, refused_by, verdict }) = self.put_off.owed.pop_front() else { return };
+            let slot = self.index.message_mut(id).and_then(|pending| pending.parts.get(usize::from(part)));
+            // It may have been told of meanwhile.
+            if slot.is_some_and(|slot| !matches!(slot.state, PartState::Final { .. })) {
+                self.part_final(id, part, refused_by, verdict, t);
+            }
         }
     }
 }

@@ -86,7 +86,8 @@ impl Ledger {
         let Some(pending) = self.index.message_mut(id) else { return };
         if pending.receipt.wants_intermediate() {
             let part = (pending.parts.len() > 1).then_some(target.part);
-            self.forward(id, part, verdict, MailClose::Nothing, t);
+            // One that cannot be told just now is let go: the next, or the end, says more.
+            let _ = self.forward(id, part, verdict, MailClose::Nothing, t);
         }
     }
 

@@ -23,7 +23,7 @@ pub use stream::{Connecting, Connector, Memory, Network, Stream, connect};
 const READ_SIZE: usize = 64 * 1024;
 
 /// Reads after a time limit is over before it counts although there is more to be read: an answer that came in time may be among what the
-/// kernel holds (6 MiB at most, by its own default) of a connection that nobody read for a while.
+/// kernel holds, some megabytes, of a connection that nobody read for a while.
 const READS_OVERDUE: usize = 128;
 
 /// Octets of output that may wait for the socket before reading stops: a peer that does not read its answers gets no more.

@@ -238,7 +238,11 @@ pub fn measure(gateway: &Gateway) {
 }
 
 fn measure_one(state: &OperatorState, now: Timestamp) -> usize {
-    let (depth, oldest) = state.queue(|queue| (queue.due(), queue.oldest()));
+    let (depth, oldest) = state.queue(|queue| {
+        // Scheduled messages whose time has come wait, also while nobody takes them.
+        queue.end_delays(now);
+        (queue.due(), queue.oldest())
+    });
     state.metrics.queue.set(depth as f64);
     state.metrics.queue_oldest_age.set(oldest.map_or(0.0, |at| now.since(at).as_secs_f64()));
     depth

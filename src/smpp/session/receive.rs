@@ -194,6 +194,8 @@ impl<T> Session<T> {
                 });
                 self.continue_parting(now);
             }
+            // Whatever it says, it is no success, and that is all that is asked of late ones.
+            Match::Late if command == CommandId::GenericNack => self.fault(Fault::UnknownResponse),
             Match::Late => self.events.push_back(Event::LateResponse(frame)),
             Match::Unknown => self.fault(Fault::UnknownResponse),
         }
