@@ -203,6 +203,38 @@ fn a_silent_operator_is_asked_again_and_its_late_answer_still_counts() {
 }
 
 #[test]
+fn a_late_answer_counts_although_another_bind_sends_the_message_again_and_is_refused() {
+    let operator = Scripted::listen();
+    let story = Setup::new(&[("elisa", operator.port())])
+        .operators("window = 1\nresponse = \"3s\"")
+        .replace("count = 1", "count = 2")
+        .start();
+    let mut binds = [operator.accept(), operator.accept()];
+    let mut client = story.client();
+    let id = client.submit(&message(NUMBER, b"Moi")).expect("an id");
+    // Both windows are full when the answer is overdue, and then the urgent one goes before it: the other bind has to send it again.
+    client.submit(&message(NUMBER, b"busy")).expect("an id");
+    client.submit(&MessageView { priority_flag: 3, ..message(NUMBER, b"urgent") }).expect("an id");
+    let first = binds.each_mut().map(|bind| bind.expect(CommandId::SubmitSm));
+    let there = usize::from(text(&first[1]) == "Moi");
+    let here = 1 - there;
+    assert_eq!(text(&binds[there].expect(CommandId::SubmitSm)), "urgent");
+    binds[here].answer(&first[here], 0, b"busy\0");
+    let copy = loop {
+        let submit = binds[here].expect(CommandId::SubmitSm);
+        if text(&submit) == "Moi" {
+            break submit;
+        }
+        binds[here].answer(&submit, 0, b"busy\0");
+    };
+    binds[there].answer(&first[there], 0, b"first\0");
+    story.waits_for("smppgw_late_responses_total", &[("operator", "elisa")], 1.0);
+    binds[here].answer(&copy, CommandStatus::EsmeRinvdstadr.into(), &[]);
+    assert_eq!(binds[there].ask(CommandId::DeliverSm, &receipt_body("first")).status(), CommandStatus::EsmeRok);
+    assert_eq!(receipt(&client.delivery()), (id, "DELIVRD".to_owned()));
+}
+
+#[test]
 fn receipts_that_come_early_or_twice_reach_the_sender_once() {
     let behaviour = Behaviour { early_receipt: true, duplicate_receipts: true, ..prompt() };
     let operator = Operator::start(behaviour);

@@ -10,6 +10,7 @@ mod operators;
 mod references;
 mod release;
 mod reloads;
+mod resent;
 mod settings;
 mod unrouted;
 
@@ -23,6 +24,7 @@ pub use message_id::{IdText, message_id_octets, message_id_text, parse_message_i
 pub use operators::{OperatorState, Probe, SenderUp};
 pub use references::References;
 pub use reloads::ReloadsSeen;
+pub use resent::SentAgain;
 pub use settings::{AccountSettings, ListenerTls, OperatorSettings, Settings};
 pub(crate) use settings::{strictness, timers};
 

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use super::blame::Accused;
+use super::resent::{Resent, SentAgain};
 use super::{Settings, lock, monotonic};
 use crate::message::{Job, MessageId, OperatorKey, Timestamp};
 use crate::metrics::{Metrics, OperatorMetrics};
@@ -26,6 +27,7 @@ pub struct OperatorState {
     queue: Mutex<Queue<Job>>,
     ready: Notify,
     accused: Accused,
+    resent: Arc<Resent>,
     /// A bind sends suspects alone.
     probing: AtomicBool,
 }
@@ -41,6 +43,7 @@ impl OperatorState {
             queue: Mutex::new(Queue::new(settings.config.limits.hot_messages / operators)),
             ready: Notify::new(),
             accused: Accused::nobody(),
+            resent: Arc::default(),
             probing: AtomicBool::new(false),
             name,
         }
@@ -123,6 +126,16 @@ impl OperatorState {
     /// The operator has answered messages.
     pub fn answers(&self) {
         self.accused.acquit();
+    }
+
+    /// A bind sends a message again, cut into `total` parts, until the handle is dropped.
+    pub fn sends_again(&self, id: MessageId, total: u8) -> SentAgain {
+        self.resent.begins(id, total)
+    }
+
+    /// An answer has come after all: the operator took this part of `total`. False when no bind is sending the message again in such parts.
+    pub fn took(&self, id: MessageId, part: u8, total: u8) -> bool {
+        self.resent.taken(id, part, total)
     }
 
     /// Makes the caller the one that sends suspects; `None` while another bind is.

@@ -101,8 +101,8 @@ pub struct SentPart {
     pub operator_id: OperatorId,
     /// What its receipt is looked up by; `None` when no receipt is wanted, or the response gave no id.
     pub key: Option<Key>,
-    /// The answer came when the message was neither on the bind that had sent it nor found in its operator's queue. Another operator may
-    /// have it, cut in another way: the part is none of that one's.
+    /// The answer came late, when the message was neither in flight at its operator again nor found in that operator's queue. Another one
+    /// may have it, cut in another way: the part is none of that one's.
     pub strayed: bool,
 }
 

@@ -300,8 +300,9 @@ impl<'a> Traffic<'a> {
         self.setback(token, Setback::Unknown);
     }
 
-    /// An answer after all: if it is positive the part is sent, and if the message is still waiting to be sent again it need not be. When
-    /// the message has left, all that is to be learned is the id that a receipt may bear.
+    /// An answer after all: if it is positive the part is sent. It need not be sent again if the message still waits for that, and if it
+    /// is being sent again it does not matter what the operator says of the copy. When the message has left the operator, all that is to be
+    /// learned is the id that a receipt may bear.
     fn late(&mut self, frame: &Frame, time: Timestamp) {
         self.context.state.metrics.late_responses.increment(1);
         let Some(at) = self.overdue.iter().position(|(sequence, ..)| *sequence == frame.sequence()) else { return };
@@ -318,8 +319,8 @@ impl<'a> Traffic<'a> {
             }
             true
         });
-        let is_sent_again = self.active.iter_mut().any(|active| active.item.id == job.id && active.total == total);
-        self.record_sent(Taken { job, part, total, strayed: !waits && !is_sent_again }, operator_id, time);
+        let strayed = !waits && !self.context.state.took(job.id, part, total);
+        self.record_sent(Taken { job, part, total, strayed }, operator_id, time);
     }
 
     /// A part was not taken. What that means for the message is decided when none of its parts is open any more.
@@ -338,8 +339,11 @@ impl<'a> Traffic<'a> {
 
     /// If nothing of the message is in flight, it is done, or waits again, or has failed.
     fn settle(&mut self, place: Place) {
-        let Some(Active { item, total, setback, unknown, .. }) = self.active.remove_if_over(place) else { return };
-        if let Some(setback) = setback {
+        let Some(active) = self.active.remove_if_over(place) else { return };
+        let (total, unknown) = (active.total, active.unknown);
+        if let Some(setback) = active.setback
+            && let Some(item) = active.left()
+        {
             self.decide(item, total, setback, unknown);
         }
     }
@@ -398,7 +402,8 @@ impl<'a> Traffic<'a> {
     fn return_unsent(&mut self) {
         self.unfinished.clear();
         let idle = self.active.take_idle();
-        self.context.state.queue(|queue| idle.into_iter().for_each(|active| queue.put_back(active.item)));
+        let left = idle.into_iter().filter_map(Active::left);
+        self.context.state.queue(|queue| left.for_each(|item| queue.put_back(item)));
         for active in self.active.iter_mut() {
             if active.next < active.total && active.setback.is_none() {
                 active.next = active.total;

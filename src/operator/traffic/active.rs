@@ -1,6 +1,8 @@
 //! The messages of which parts are in flight on one bind.
 
 use super::super::outcome::Setback;
+use crate::gateway::SentAgain;
+use crate::ledger;
 use crate::message::Job;
 use crate::queue::Item;
 
@@ -17,11 +19,20 @@ pub(super) struct Active {
     pub setback: Option<Setback>,
     /// Parts of which nobody knows whether the operator has them.
     pub unknown: u8,
+    /// Present when this is not the first attempt: what becomes known of a former one meanwhile.
+    pub again: Option<SentAgain>,
 }
 
 impl Active {
     pub fn new(item: Item<Job>) -> Active {
-        Active { item, total: 0, open: 0, next: 0, setback: None, unknown: 0 }
+        Active { item, total: 0, open: 0, next: 0, setback: None, unknown: 0, again: None }
+    }
+
+    /// What is left of it to be sent; `None` when late answers have said that the operator has all of it.
+    pub fn left(self) -> Option<Item<Job>> {
+        let mut item = self.item;
+        item.done |= self.again.map_or(0, |again| again.taken());
+        (item.done != ledger::all_parts(self.total)).then_some(item)
     }
 
     /// Is nothing of it in flight, or to be sent any more?

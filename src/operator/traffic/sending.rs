@@ -188,6 +188,7 @@ impl Traffic<'_> {
         if active.total == 0 {
             active.total = total(&outgoing, active.item.done)?;
             active.next = first_open(active.item.done, active.total);
+            active.again = (active.item.attempts > 0).then(|| self.context.state.sends_again(active.item.id, active.total));
         }
         let mut sent = 0;
         while active.next < active.total && room > 0 {
