@@ -33,6 +33,10 @@ const SEARCHED: usize = 2_000;
 /// Most payloads asked for at a time.
 const LOAD_AT_ONCE: usize = 512;
 
+/// Octets of payload that are kept ready at the front of a line, and read back at a time: as many as a window or two of large messages
+/// have. What exceeds them waits until those have been sent.
+pub const LOAD_OCTETS: usize = 2 * 1024 * 1024;
+
 /// A slice looks at so many messages of each account, even if they are more in all than it was asked for.
 const LEAST_OF_A_LINE: usize = 8;
 
@@ -438,7 +442,7 @@ fn lane(priority: u8) -> usize {
     usize::from(priority).min(LANES - 1)
 }
 
-impl<P> Lane<P> {
+impl<P: Payload> Lane<P> {
     /// The line of an account to which a message comes: it has its turn from now on.
     fn line(&mut self, account: AccountKey) -> &mut Line<P> {
         let line = self.accounts.entry(account).or_insert_with(|| Line::new(account));

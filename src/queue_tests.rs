@@ -403,14 +403,37 @@ fn what_is_taken_out_of_many_lines_comes_in_the_same_order_every_time() {
     assert!(taken.is_sorted_by_key(|item| item.account.0), "{taken:?}");
 }
 
+fn large(id: u64) -> Item<Job> {
+    let mut message = crate::message::test_message("shop", "358401234567", "Moi");
+    message.tlvs = vec![0; 60_000].into();
+    let job = Job { id: MessageId(id), account: AccountKey(1), message, route: Default::default() };
+    Item { payload: Some(Arc::new(job)), ..item(id, 1) }
+}
+
+#[test]
+fn of_large_payloads_no_more_are_read_back_than_soon_will_be_sent() {
+    let mut queue = Queue::new(1_000);
+    (0..300).for_each(|id| queue.push(large(id)));
+    let first = queue.pull(Timestamp(9), 1, |_| 1);
+    assert!(first.items.is_empty());
+    // 40 of them are more than 2 MiB, 34 are less: then the rest is asked for.
+    queue.fill(first.load.iter().take(40).map(|id| (*id, large(id.0).payload)).collect());
+    let mut asked = Vec::new();
+    let mut sent = Vec::new();
+    while asked.is_empty() {
+        let pulled = queue.pull(Timestamp(9), 1, |_| 1);
+        assert_eq!(pulled.items.len(), 1, "{sent:?}");
+        sent.extend(pulled.items.iter().map(|item| item.id.0));
+        asked = pulled.load;
+    }
+    assert_eq!(sent, [0, 1, 2, 3, 4, 5]);
+    queue.fill(asked.iter().map(|id| (*id, large(id.0).payload)).collect());
+    let pulled = queue.pull(Timestamp(9), 300, |_| 1);
+    assert!(pulled.items.iter().map(|item| item.id.0).eq(6..300));
+}
+
 #[test]
 fn a_large_payload_does_not_wait_in_memory() {
-    let large = |id| {
-        let mut message = crate::message::test_message("shop", "358401234567", "Moi");
-        message.tlvs = vec![0; 60_000].into();
-        let job = Job { id: MessageId(id), account: AccountKey(1), message, route: Default::default() };
-        Item { payload: Some(Arc::new(job)), ..item(id, 1) }
-    };
     let mut queue = Queue::new(100);
     queue.push(large(1));
     queue.delay(large(2), Timestamp(5));

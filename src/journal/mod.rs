@@ -11,6 +11,7 @@
 mod failed;
 mod gate;
 mod group;
+mod read_back;
 mod recover;
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ use crate::message::{Job, Mail, MessageId, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
 pub use gate::Gate;
 use group::Group;
+pub use read_back::ReadBack;
 pub use recover::{Opened, open, resume};
 
 /// Batches that may wait for the thread; more make the sessions stop reading.

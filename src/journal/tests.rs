@@ -7,7 +7,8 @@ use super::group::Group;
 use super::*;
 use crate::ledger::tests::{TestRules, job, names};
 use crate::ledger::{Ids, KeyMaker, MailEnd, OperatorId, SentPart, kind};
-use crate::message::{Address, MailContent, Mo, OperatorKey};
+use crate::message::{AccountKey, Address, MailContent, Message, Mo, OperatorKey};
+use crate::queue::{Item, Queue, Suspicion};
 use crate::spool::sim::{Operation, SimDisk};
 use crate::spool::{Settings, Spool, Stats};
 use crate::text::{Alphabet, Body};
@@ -171,6 +172,24 @@ impl World {
         let restored =
             resume(&mut spool, &mut ledger, &TestRules::default(), Timestamp(1_000_000), |effects| effects.clear()).unwrap();
         (restored.messages, restored.mailbox_items)
+    }
+}
+
+/// A message that waits to be sent.
+fn item(job: Arc<Job>) -> Item<Job> {
+    let (suspicion, expires_at) = (Suspicion::default(), Timestamp::NEVER);
+    let (id, account, queued_at) = (job.id, job.account, Timestamp(0));
+    Item {
+        id,
+        account,
+        priority: 0,
+        attempts: 0,
+        vague_refusals: 0,
+        suspicion,
+        done: 0,
+        queued_at,
+        expires_at,
+        payload: Some(job),
     }
 }
 
@@ -344,6 +363,25 @@ fn questions_wait_while_records_of_the_failed_group_cannot_be_read() {
     assert!(answered.try_recv().is_err());
     world.retry();
     assert_eq!(answered.try_recv(), Ok(true));
+}
+
+#[test]
+fn of_large_messages_about_2_mib_are_read_back_at_a_time() {
+    let mut world = World::start(Settings { segment_size: 1 << 20, ..SETTINGS }, &SimDisk::new());
+    let mut queue: Queue<Job> = Queue::new(100);
+    for id in 1..=40 {
+        let message = Message { tlvs: vec![0; 60_000].into(), ..job(id, 1, "358401234567").message.clone() };
+        let large = Arc::new(Job { id: MessageId(id), account: AccountKey(0), message, route: Default::default() });
+        world.durable(id, vec![large.clone().into()]);
+        queue.push(item(large));
+    }
+    let asked = queue.pull(Timestamp(0), 40, |_| 1).load;
+    assert_eq!(asked.len(), 40);
+    let (answer, answered) = crossbeam_channel::bounded(1);
+    world.group.answer(Box::new(move |lookup| answer.send(ReadBack::of(asked, lookup, |lookup, id| lookup.job(id))).unwrap()));
+    assert_eq!(answered.try_recv().unwrap().fill(&mut queue), []);
+    let pulled = queue.pull(Timestamp(0), 40, |_| 1);
+    assert_eq!((pulled.items.len(), pulled.load.len()), (35, 5), "the rest is asked for again");
 }
 
 #[test]

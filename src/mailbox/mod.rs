@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::gateway::{AccountState, Gateway};
+use crate::journal::ReadBack;
 use crate::ledger::{Event, MailEnd};
 use crate::message::{MessageId, Timestamp};
 
@@ -14,24 +15,10 @@ pub fn load(gateway: &Arc<Gateway>, state: &Arc<AccountState>, ids: Vec<MessageI
     let Some(journal) = gateway.journal() else { return };
     let (account, host) = (state.clone(), gateway.clone());
     let asked = journal.tell(move |lookup| {
-        let mut items = Vec::with_capacity(ids.len());
-        let (mut lost, mut later) = (Vec::new(), false);
-        for id in ids {
-            match lookup.mail(id) {
-                None if lookup.read_failed() => later = true,
-                mail => {
-                    lost.extend(mail.is_none().then_some((id, MailEnd::Damaged)));
-                    items.push((id, mail));
-                }
-            }
-        }
-        account.mailbox(|mailbox| {
-            mailbox.fill(items);
-            if later {
-                mailbox.ask_again();
-            }
-        });
+        let back = ReadBack::of(ids, lookup, |lookup, id| lookup.mail(id));
+        let lost = account.mailbox(|mailbox| back.fill(mailbox));
         account.wake();
+        let lost: Vec<_> = lost.into_iter().map(|id| (id, MailEnd::Damaged)).collect();
         host.damaged((!lost.is_empty()).then_some(Event::MailDone(lost)));
     });
     if !asked {

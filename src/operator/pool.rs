@@ -12,6 +12,7 @@ use super::bind::Slot;
 use super::give_way::GiveWay;
 use crate::config::{Bind, Operator};
 use crate::gateway::{Gateway, OperatorSettings, OperatorState, lock, monotonic};
+use crate::journal::ReadBack;
 use crate::ledger::{Event, Failure};
 use crate::message::{MessageId, OperatorKey, Timestamp};
 use crate::metrics::BindMetrics;
@@ -202,23 +203,8 @@ pub(super) fn load(gateway: &Arc<Gateway>, state: &Arc<OperatorState>, ids: Vec<
     let state = state.clone();
     let (again, host) = (state.clone(), gateway.clone());
     let asked = journal.tell(move |lookup| {
-        let mut payloads = Vec::with_capacity(ids.len());
-        let (mut lost, mut later) = (Vec::new(), false);
-        for id in ids {
-            match lookup.job(id) {
-                None if lookup.read_failed() => later = true,
-                job => {
-                    lost.extend(job.is_none().then_some(id));
-                    payloads.push((id, job));
-                }
-            }
-        }
-        state.queue(|queue| {
-            queue.fill(payloads);
-            if later {
-                queue.ask_again();
-            }
-        });
+        let back = ReadBack::of(ids, lookup, |lookup, id| lookup.job(id));
+        let lost = state.queue(|queue| back.fill(queue));
         let failure = Failure { state: State::Undeliverable, status: 0 };
         host.damaged(lost.into_iter().map(|id| failed(id, failure)));
         state.wake();

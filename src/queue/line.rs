@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::blocks::{Blocks, Entry};
-use super::{Item, LOAD_AT_ONCE, Pulled, QUANTUM, Suspicion};
+use super::{Item, LOAD_AT_ONCE, LOAD_OCTETS, Pulled, QUANTUM, Suspicion};
 use crate::ledger::PartSet;
-use crate::message::{AccountKey, MessageId, Timestamp};
+use crate::message::{AccountKey, MessageId, Payload, Timestamp};
 
 #[derive(Debug)]
 pub(super) struct Line<P> {
@@ -58,7 +58,7 @@ impl Entry for Far {
     }
 }
 
-impl<P> Line<P> {
+impl<P: Payload> Line<P> {
     pub fn new(account: AccountKey) -> Self {
         Line { account, near: Blocks::new(), far: Blocks::new(), begun: HashMap::new(), cold: 0, deficit: 0, asked: Vec::new() }
     }
@@ -149,11 +149,18 @@ impl<P> Line<P> {
             let item = self.whole(far);
             self.push_near(item);
         }
-        let is_cold = |item: &&Item<P>| item.payload.is_none();
-        if self.near.iter().take(LOAD_AT_ONCE / 2).any(|item| is_cold(&item)) {
-            self.asked = self.near.iter().filter(is_cold).take(LOAD_AT_ONCE).map(|item| item.id).collect();
+        if self.is_soon_cold() {
+            self.asked = self.near.iter().filter(|item| item.payload.is_none()).take(LOAD_AT_ONCE).map(|item| item.id).collect();
             load.extend(&self.asked);
         }
+    }
+
+    /// Is a payload missing among the first messages, and are those before it not too large to be kept besides?
+    fn is_soon_cold(&self) -> bool {
+        let near = || self.near.iter().take(LOAD_AT_ONCE / 2);
+        let Some(cold) = near().position(|item| item.payload.is_none()) else { return false };
+        let before: usize = near().take(cold).filter_map(|item| item.payload.as_deref()).map(Payload::octets).sum();
+        before <= LOAD_OCTETS
     }
 
     /// Takes in the payloads it asked for; how many messages had to go because theirs cannot be read. Looks no further than the last

@@ -1,0 +1,53 @@
+//! Payloads read back for a queue that has kept only their ids.
+
+use std::sync::Arc;
+
+use super::Lookup;
+use crate::message::{MessageId, Payload};
+use crate::queue::{LOAD_OCTETS, Queue};
+
+/// What a queue asked for, as far as it could be read.
+#[derive(Debug)]
+pub struct ReadBack<P> {
+    payloads: Vec<(MessageId, Option<Arc<P>>)>,
+    /// Damaged: there is nothing to be read any more.
+    lost: Vec<MessageId>,
+    /// Some must be asked for again: the disk could not be read just now, or what has been read is enough for the moment.
+    is_rest: bool,
+}
+
+impl<P: Payload> ReadBack<P> {
+    /// Reads them in order, until there are more than [`LOAD_OCTETS`]: large ones would fill the memory, and keep the journal from its work.
+    pub fn of(
+        ids: Vec<MessageId>,
+        lookup: &mut dyn Lookup,
+        read: impl Fn(&mut dyn Lookup, MessageId) -> Option<Arc<P>>,
+    ) -> ReadBack<P> {
+        let mut back = ReadBack { payloads: Vec::with_capacity(ids.len()), lost: Vec::new(), is_rest: false };
+        let mut octets = 0;
+        for id in ids {
+            if octets > LOAD_OCTETS {
+                back.is_rest = true;
+                break;
+            }
+            match read(lookup, id) {
+                None if lookup.read_failed() => back.is_rest = true,
+                payload => {
+                    octets += payload.as_deref().map_or(0, Payload::octets);
+                    back.lost.extend(payload.is_none().then_some(id));
+                    back.payloads.push((id, payload));
+                }
+            }
+        }
+        back
+    }
+
+    /// Gives the queue what has been read; returns what is lost, which the queue has no more.
+    pub fn fill(self, queue: &mut Queue<P>) -> Vec<MessageId> {
+        queue.fill(self.payloads);
+        if self.is_rest {
+            queue.ask_again();
+        }
+        self.lost
+    }
+}
