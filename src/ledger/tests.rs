@@ -25,6 +25,8 @@ pub(super) struct MemoryLog {
     pub records: Vec<Entry>,
     /// Records before this one are gone, as after compaction.
     pub first: usize,
+    /// Nothing can be read just now.
+    pub is_unreadable: bool,
 }
 
 pub(super) struct Entry {
@@ -58,7 +60,13 @@ impl Log for MemoryLog {
     }
     fn read(&mut self, location: Location) -> Option<(u8, Bytes)> {
         let at = location.offset as usize;
-        self.records.get(at).filter(|_| at >= self.first).map(|record| (record.kind, record.payload.clone()))
+        self.records
+            .get(at)
+            .filter(|_| at >= self.first && !self.is_unreadable)
+            .map(|record| (record.kind, record.payload.clone()))
+    }
+    fn read_failed(&mut self) -> bool {
+        self.is_unreadable
     }
 }
 
@@ -170,7 +178,7 @@ impl World {
         let ids = Ids::starting_at(self.ledger.ids.0.load(Ordering::Relaxed));
         ids.raise(self.log.records.iter().map(|record| record.id.0 + 1).max().unwrap_or(0));
         let mut ledger = Ledger::new(ids, self.ledger.keys.clone(), accounts, operators, 4, 100);
-        let mut log = MemoryLog { records: Vec::new(), first: self.log.first };
+        let mut log = MemoryLog { first: self.log.first, ..MemoryLog::default() };
         for (at, record) in self.log.records.iter().enumerate() {
             if at >= self.log.first {
                 let location = Location { segment: 1, offset: at as u32 };

@@ -242,3 +242,25 @@ fn an_operator_cannot_park_receipts_without_end() {
     assert_eq!((world.ledger.parked(), world.ledger.live()), (20_001, 20_001));
     assert!(world.noted(Note::ReceiptUnmatched { operator: A }));
 }
+
+#[test]
+fn a_failure_that_cannot_be_told_just_now_is_told_whatever_becomes_of_the_other_part_meanwhile() {
+    for meanwhile in [State::Delivered, State::Undeliverable] {
+        let mut world = World::new();
+        let job = world.accept(1, 1);
+        world.sent(&job, (0, 2), A, "a");
+        world.sent(&job, (1, 2), A, "b");
+        // After a start no text is in memory.
+        let mut world = world.restarted();
+        world.log.is_unreadable = true;
+        world.receipt(A, "a", State::Undeliverable);
+        assert_eq!((world.states(), world.ledger.pending_messages()), (vec![], 1));
+        world.receipt(A, "b", meanwhile);
+        assert_eq!((world.states(), world.ledger.pending_messages()), (vec![], 1));
+        world.log.is_unreadable = false;
+        world.tick_after(1);
+        assert_eq!((world.states(), world.ledger.pending_messages()), (vec![(1, State::Undeliverable)], 0));
+        world.tick_after(4_000);
+        assert_eq!(world.states(), [], "and told once");
+    }
+}
