@@ -37,11 +37,11 @@ pub fn run(args: &CheckArgs, faults_of: impl Fn(&Path) -> Vec<Fault>) -> ExitCod
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// The faults one per line, and a summary.
+/// The faults one per line, the errors last, and a summary.
 pub fn report(file: &Path, faults: &[Fault]) -> String {
     let errors = faults.iter().filter(|fault| fault.is_error()).count();
     let warnings = faults.len() - errors;
-    let mut report: String = faults.iter().map(|fault| format!("{fault}\n")).collect();
+    let mut report = super::views::faults(faults);
     let verdict = match errors {
         0 => "ok".to_owned(),
         1 => "1 error".to_owned(),
@@ -77,13 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_report_names_file_line_field_and_what_was_expected() {
+    fn the_report_names_file_line_field_and_what_was_expected_errors_last() {
         let faults = [
             Fault::error("conf/x.toml", 12, "account.window", "expected 1..=10000, found 0"),
             Fault::warning("conf/x.toml", 14, "account.password", "is in the clear"),
         ];
-        let expected = "conf/x.toml:12: account.window: expected 1..=10000, found 0\n\
-                        conf/x.toml:14: warning: account.password: is in the clear\n\
+        let expected = "conf/x.toml:14: warning: account.password: is in the clear\n\
+                        conf/x.toml:12: account.window: expected 1..=10000, found 0\n\
                         conf/x.toml: 1 error, 1 warning\n";
         assert_eq!(report(Path::new("conf/x.toml"), &faults), expected);
     }

@@ -32,9 +32,10 @@ pub fn answer(answer: &Answer) -> String {
     }
 }
 
-/// Faults one per line, as `smppgw check` prints them.
+/// Faults one per line. The errors come last, next to where the eye is when it is over: among many warnings nobody would find them.
 pub fn faults(faults: &[Fault]) -> String {
-    faults.iter().map(|fault| format!("{fault}\n")).collect()
+    let (errors, warnings): (Vec<_>, Vec<_>) = faults.iter().partition(|fault| fault.is_error());
+    warnings.into_iter().chain(errors).map(|fault| format!("{fault}\n")).collect()
 }
 
 /// A column's heading; those that begin with `>` are aligned to the right, as numbers are.
