@@ -59,6 +59,7 @@ async fn every_message_is_accepted_and_its_receipt_matched() {
     let counts = smsc.stop().await;
     assert_eq!((counts.received, counts.accepted, counts.receipts_acknowledged), (500, 500, 500));
     assert_eq!((counts.binds, counts.unbinds, counts.resent), (2, 2, 0));
+    assert_eq!(report.totals.disconnects, 0);
 }
 
 #[tokio::test]
@@ -167,6 +168,7 @@ async fn unanswered_messages_are_sent_again_after_a_lost_connection_and_receipts
     assert_eq!((report.totals.accepted, report.totals.receipts), (600, 600));
     let counts = smsc.wait_until(|counts| counts.undelivered() == 0).await;
     assert!(counts.binds > 2 && counts.accepted >= 600);
+    assert!(report.totals.disconnects >= 3, "{report}");
 }
 
 #[tokio::test]
@@ -177,6 +179,7 @@ async fn a_lost_connection_ends_a_run_that_does_not_reconnect() {
     smsc.disconnect();
     let report = load.await.expect("no panic");
     assert_eq!((report.totals.sent, report.totals.lost), (20, 20));
+    assert!(report.to_string().ends_with("binds      2, 2 of them lost before the end"), "{report}");
 }
 
 async fn bound(smsc: &Smsc, kind: BindKind) -> Link<()> {

@@ -182,6 +182,7 @@ impl Client {
         wire.check_time(at).into_iter().for_each(|pending| self.unanswered(pending));
         wire.part(at, false);
         if wire.is_closed() {
+            self.totals.disconnects += 1;
             wire.take_unanswered().into_iter().for_each(|pending| self.unanswered(pending));
         } else {
             self.submit(&mut books, at, micros, wire);

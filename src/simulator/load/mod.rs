@@ -99,6 +99,8 @@ pub struct Totals {
     pub mo: u64,
     /// Successful binds, reconnects included.
     pub binds: u64,
+    /// Connections that ended before the run did.
+    pub disconnects: u64,
 }
 
 impl Totals {
@@ -115,6 +117,7 @@ impl Totals {
         self.early_receipts += other.early_receipts;
         self.mo += other.mo;
         self.binds += other.binds;
+        self.disconnects += other.disconnects;
     }
 
     /// Messages whose outcome is known, or known to stay unknown.

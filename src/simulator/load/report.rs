@@ -82,6 +82,10 @@ impl fmt::Display for Report {
         if totals.mo > 0 {
             writeln!(f, "MO         {} messages", totals.mo)?;
         }
-        write!(f, "binds      {}", totals.binds)
+        write!(f, "binds      {}", totals.binds)?;
+        if totals.disconnects > 0 {
+            write!(f, ", {} of them lost before the end", totals.disconnects)?;
+        }
+        Ok(())
     }
 }
