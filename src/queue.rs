@@ -33,8 +33,8 @@ const SEARCHED: usize = 2_000;
 /// Most payloads asked for at a time.
 const LOAD_AT_ONCE: usize = 512;
 
-/// Octets of payload that are kept ready at the front of a line, and read back at a time: as many as a window or two of large messages
-/// have. What exceeds them waits until those have been sent.
+/// Octets of payload that are read back at a time: some 35 messages of the largest kind. More are asked for when no more than this is left
+/// at the front of a line, so a line holds about twice as many.
 pub const LOAD_OCTETS: usize = 2 * 1024 * 1024;
 
 /// A slice looks at so many messages of each account, even if they are more in all than it was asked for.
