@@ -133,6 +133,7 @@ fn a_message_is_tried_until_its_validity_ends_and_then_reported_expired() {
     let mut client = story.client();
     let id = client.submit(&MessageView { validity_period: b"000000000002000R", ..message(NUMBER, b"Moi") }).expect("an id");
     assert_eq!(receipt(&client.delivery()), (id, "EXPIRED".to_owned()));
+    story.waits_for("smppgw_parts_failed_total", &[("operator", "none"), ("state", "EXPIRED")], 1.0);
     assert!(operator.counts().received >= 2, "{:?}", operator.counts());
     story.ends_well();
 }

@@ -39,7 +39,7 @@ use crate::journal::{Commit, Host, Journal};
 use crate::ledger::{Effect, Event, Ids, KeyMaker, Rules, Waiting};
 use crate::link::Connector;
 use crate::message::{AccountKey, Job, Names, OperatorKey, Timestamp};
-use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, PduFaults, SpoolMetrics, SubmitMetrics};
+use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, NoOperatorMetrics, PduFaults, SpoolMetrics, SubmitMetrics};
 use crate::rate::Rate;
 use crate::spool::Stats;
 
@@ -66,6 +66,7 @@ pub struct Gateway {
     pub upstream_faults: PduFaults,
     pub operator_faults: PduFaults,
     inbound_metrics: InboundMetrics,
+    no_operator_metrics: NoOperatorMetrics,
     spool_metrics: SpoolMetrics,
     settings: ArcSwap<Settings>,
     accounts: Grown<AccountState>,
@@ -119,6 +120,7 @@ impl Gateway {
             upstream_faults: PduFaults::upstream(&metrics),
             operator_faults: PduFaults::operator(&metrics),
             inbound_metrics: InboundMetrics::new(&metrics),
+            no_operator_metrics: NoOperatorMetrics::new(&metrics),
             spool_metrics: SpoolMetrics::new(&metrics),
             metrics,
             settings: ArcSwap::from_pointee(settings),

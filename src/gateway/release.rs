@@ -148,6 +148,9 @@ impl<'a> Release<'a> {
             Note::PartFailed { operator: Some(operator), state } => {
                 self.operator(operator).0.metrics.parts_failed.increment(state.word(), 1);
             }
+            Note::PartFailed { operator: None, state } => {
+                self.gateway.no_operator_metrics.parts_failed.increment(state.word(), 1);
+            }
             Note::ReceiptMatched { operator, state, milliseconds } => {
                 let (operator, bound) = self.operator(operator);
                 bound.receipts.add(state.word());
@@ -171,7 +174,7 @@ impl<'a> Release<'a> {
             Note::MoReceived => self.gateway.inbound_metrics.received.increment(1),
             Note::MoIncomplete => self.gateway.inbound_metrics.incomplete.increment(1),
             Note::MoRouted { account } => self.account(account).0.metrics.mo_routed.increment(1),
-            Note::ReceiptMissing { operator: None } | Note::PartFailed { operator: None, .. } => {}
+            Note::ReceiptMissing { operator: None } => self.gateway.no_operator_metrics.receipts_missing.increment(1),
         }
     }
 

@@ -116,9 +116,17 @@ impl Ledger {
         let (operator, before) = (slot.operator().or(refused_by), slot.state);
         slot.state = PartState::Final { operator, state: verdict.state, error: verdict.error_number() };
         let (request, total) = (pending.receipt, pending.parts.len());
-        let delivered = verdict.state == State::Delivered;
         let all_final = pending.is_settled();
-        let forwarded = match t.rules.receipt_policy(pending.account) {
+        let policy = t.rules.receipt_policy(pending.account);
+        // Before a reload there may have been a receipt for each part, and the bad news is told; the whole is no better for that.
+        let verdict = match pending.outcome(verdict.state) {
+            (state, error) if policy == ReceiptPolicy::Message && all_final && state != verdict.state => {
+                Verdict { error: three_digits(error), ..Verdict::ours(state) }
+            }
+            _ => verdict,
+        };
+        let delivered = verdict.state == State::Delivered;
+        let forwarded = match policy {
             ReceiptPolicy::Message if (!delivered || all_final) && request.wants_final(delivered) => {
                 self.forward(id, None, verdict, MailClose::Message, t)
             }
@@ -218,6 +226,7 @@ impl Ledger {
         t.log.release(item.location);
         self.leave_quarantine(id, t);
         let What::Message(pending) = item.what else { return };
+        let (state, _) = pending.outcome(state);
         t.effects.push(Effect::Finished { account: pending.account });
         self.history.push(Finished::new(t.now, id, state, pending, job));
     }

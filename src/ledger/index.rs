@@ -7,6 +7,7 @@ use super::correlation::suffix;
 use super::event::{MAX_PARTS, PartSet, Received};
 use super::part::{Part, PartState, Parts};
 use crate::message::{AccountKey, Job, Message, MessageId, Mo, OperatorKey, Payload, ReceiptRequest};
+use crate::receipt::State;
 use crate::spool::Location;
 
 /// A live thing and where its newest full record lies.
@@ -49,8 +50,9 @@ impl Pending {
         if total > MAX_PARTS || usize::from(part) >= total {
             return None;
         }
-        if self.is_to_be_sent() {
-            let unsent = |part: &Part| part.state == PartState::Waiting;
+        let unsent = |part: &Part| part.state == PartState::Waiting;
+        // One that is known already says nothing new of how many there are.
+        if self.is_to_be_sent() && self.parts.get(usize::from(part)).is_none_or(unsent) {
             let kept = self.parts.iter().rposition(|part| !unsent(part)).map_or(0, |last| last + 1);
             self.parts.resize(total.max(kept));
         }
@@ -74,6 +76,15 @@ impl Pending {
             PartState::Sent { .. } => !self.receipt.wants_any(),
             PartState::Final { .. } => true,
         })
+    }
+
+    /// What has become of all of it, when this is the state of its last part: a message of which a part was not delivered was not either.
+    pub fn outcome(&self, last: State) -> (State, u16) {
+        let failed = self.parts.iter().find_map(|part| match part.state {
+            PartState::Final { state, error, .. } if state != State::Delivered => Some((state, error)),
+            _ => None,
+        });
+        failed.filter(|_| matches!(last, State::Delivered | State::Accepted)).unwrap_or((last, 0))
     }
 
     /// The operator that has taken a part already: the others must go the same way.

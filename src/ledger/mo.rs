@@ -15,13 +15,13 @@ use super::index::{Item, What};
 use super::receipts::before;
 use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, kind};
 use crate::message::{AccountKey, Mail, MailContent, MailedMo, MessageId, Mo, Timestamp};
-use crate::text::{Body, Concatenation};
+use crate::text::{Alphabet, Body, Concatenation};
 
 /// ESME_RX_R_APPN: this message is refused; the operator need not try it again (SMPP 3.4 section 5.1.3).
 const REFUSED: Status = 0x66;
 
-/// The longest joined message: what one message_payload can carry to the application (SMPP 5.0 section 4.8.4.36).
-const JOINED_OCTETS: usize = 65_535;
+/// The longest joined message: what one message_payload can carry to the application (SMPP 5.0 section 4.8.4.36) with the longest header.
+const JOINED_OCTETS: usize = 65_535 - 256;
 
 /// Octets of parts held per operator, so that parts without end do not fill memory; each counts with what it takes besides its text.
 const HELD_OCTETS: usize = 16 << 20;
@@ -46,6 +46,10 @@ struct Open {
     /// Octets of text, and with what the parts take besides.
     text: usize,
     held: usize,
+    /// Octets that the text may take in any coding.
+    coded: usize,
+    /// Parts that are no text.
+    octets: usize,
     parts: SmallVec<[(u8, MessageId); 4]>,
 }
 
@@ -76,13 +80,23 @@ impl Joint {
 
 impl Reassembly {
     fn add(&mut self, joint: &Joint, sequence: u8, id: MessageId, mo: &Mo) {
-        let fresh =
-            || Open { operator: mo.operator.clone(), since: mo.received_at, first: id, text: 0, held: 0, parts: SmallVec::new() };
+        let fresh = || Open {
+            operator: mo.operator.clone(),
+            since: mo.received_at,
+            first: id,
+            text: 0,
+            held: 0,
+            coded: 0,
+            octets: 0,
+            parts: SmallVec::new(),
+        };
         let open = self.open.entry(joint.clone()).or_insert_with(fresh);
         let text = mo.body.octets.len();
         let held = text + mo.udh.len() + mo.tlvs.len() + PART_OVERHEAD;
         open.text += text;
         open.held += held;
+        open.coded += coded(&mo.body);
+        open.octets += usize::from(mo.body.alphabet == Alphabet::Octets);
         open.parts.push((sequence, id));
         let line = self.lines.entry(open.operator.clone()).or_default();
         line.held += held;
@@ -95,10 +109,14 @@ impl Reassembly {
         open.parts.iter().find(|(s, _)| *s == sequence).map(|(_, id)| *id)
     }
 
-    /// Is this the only part missing, and the whole not too long?
-    fn completes(&self, joint: &Joint, octets: usize) -> bool {
-        let open = self.open.get(joint);
-        open.is_some_and(|open| open.parts.len() + 1 == usize::from(joint.total) && open.text + octets <= JOINED_OCTETS)
+    /// Is this the only part missing, the whole not too long, and either all of it text or nothing? What could not be read as text would
+    /// be garbage in one.
+    fn completes(&self, joint: &Joint, body: &Body) -> bool {
+        let total = usize::from(joint.total);
+        self.open.get(joint).is_some_and(|open| {
+            let octets = open.octets + usize::from(body.alphabet == Alphabet::Octets);
+            open.parts.len() + 1 == total && open.coded + coded(body) <= JOINED_OCTETS && (octets == 0 || octets == total)
+        })
     }
 
     /// Takes the parts out, in the order of their numbers.
@@ -156,7 +174,7 @@ impl Ledger {
             // The sender has used the reference for another message: the rest of the one before will not come.
             self.forward_incomplete(&joint, t);
         }
-        if self.reassembly.completes(&joint, mo.body.octets.len()) {
+        if self.reassembly.completes(&joint, &mo.body) {
             return self.complete(&joint, mo, c, t);
         }
         let id = self.ids.next();
@@ -270,6 +288,11 @@ impl Ledger {
             self.reassembly.add(&Joint::of(mo, c), c.sequence, id, mo);
         }
     }
+}
+
+/// Octets that a text may take in any coding: two for a septet, in UCS-2 and UTF-8.
+fn coded(body: &Body) -> usize {
+    body.octets.len() * if body.alphabet == Alphabet::Gsm7 { 2 } else { 1 }
 }
 
 /// One message of all the parts: their texts one after the other, the rest from the first.

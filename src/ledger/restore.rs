@@ -126,6 +126,11 @@ impl Ledger {
     }
 
     fn restore_part_final(&mut self, id: MessageId, change: &PartFinal) {
+        // The receipt that tells it may have been moved behind what followed.
+        let part = self.index.message_mut(id).and_then(|p| p.parts.get(usize::from(change.part)));
+        if part.is_some_and(|part| matches!(part.state, PartState::Final { .. })) {
+            return;
+        }
         let operator = (!change.operator.is_empty()).then(|| self.operators.intern(&change.operator));
         if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(change.part, change.total)) {
             let operator = operator.or(slot.operator());

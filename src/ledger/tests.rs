@@ -318,7 +318,11 @@ pub(super) fn mo(sender: &str, text: &str, concatenation: Option<(u16, u8, u8)>)
 pub(super) fn beliefs(ledger: &Ledger) -> std::collections::BTreeMap<MessageId, String> {
     let told = ledger.index.iter().map(|(id, item)| {
         let belief = match &item.what {
-            What::Message(p) => format!("{:?} {:?} {:?}", p.account, p.receipt, p.parts),
+            What::Message(p) => {
+                // How many more parts will be sent is known when they are.
+                let kept = p.parts.iter().rposition(|part| part.state != PartState::Waiting).map_or(0, |last| last + 1);
+                format!("{:?} {:?} {:?}, to be sent: {}", p.account, p.receipt, &p.parts[..kept], p.is_to_be_sent())
+            }
             What::Mail { account } => format!("mail for {account:?}"),
             What::Parked(parked) => format!("{parked:?}"),
             What::MoPart(mo) => format!("{mo:?}"),

@@ -44,6 +44,8 @@ pub struct Link<T> {
     held_back: bool,
     /// TLS may hold back what was written until it is flushed; plain sockets hold back nothing.
     unflushed: bool,
+    /// Nothing can be written any more; what the peer has said before may still be read.
+    broken: bool,
     alarm: Alarm,
     /// Reads in a row after a time limit of the session was over.
     reads_overdue: usize,
@@ -58,6 +60,7 @@ impl<T> Link<T> {
             output: BytesMut::new(),
             held_back: false,
             unflushed: false,
+            broken: false,
             alarm: Alarm::new(now()),
             reads_overdue: 0,
         }
@@ -83,6 +86,8 @@ impl<T> Link<T> {
         let now = now();
         match moved {
             Moved::In(0) => self.session.handle_eof(now),
+            // Who cannot be answered will ask again.
+            Moved::In(_) if self.broken => self.session.handle_answers(now, &mut self.input),
             Moved::In(_) => {
                 self.handle_input();
                 self.reads_overdue = if due.is_some_and(|due| due <= now) { self.reads_overdue + 1 } else { 0 };
@@ -108,8 +113,9 @@ impl<T> Link<T> {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Moved> {
-        if self.poll_write(context).is_err() {
-            return Poll::Ready(Moved::Broken);
+        if self.broken || self.poll_write(context).is_err() {
+            self.broken = true;
+            return Poll::Ready(self.poll_rest(context));
         }
         if !self.session.is_paused() && self.output.len() < self.allowance().1 {
             let read = pin!(self.stream.read_buf(&mut self.input));
@@ -119,6 +125,20 @@ impl<T> Link<T> {
         }
         // Too early it rings at most once: then nothing is due, and it is set anew.
         pin!(self.alarm.rung()).poll(context).map(|()| Moved::Time)
+    }
+
+    /// What a peer that has gone said before: its answers may be among it, and what it has taken must not be sent twice.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Moved {
+        self.output.clear();
+        if self.session.is_paused() {
+            return Moved::Broken;
+        }
+        // Nothing to read means nothing more will come, so it must not mean that this task has had its turn.
+        let read = tokio::task::coop::unconstrained(self.stream.read_buf(&mut self.input));
+        match pin!(read).poll(context) {
+            Poll::Ready(Ok(count)) => Moved::In(count),
+            Poll::Ready(Err(_)) | Poll::Pending => Moved::Broken,
+        }
     }
 
     /// Writes as much of the output as the socket takes; when there is none left, flushes.
@@ -250,5 +270,68 @@ mod tests {
             reads += 1;
         }
         assert!(reads > READS_OVERDUE && reads < READS_OVERDUE + 3, "{reads}: what the kernel holds may still be the answer");
+    }
+
+    /// It answers what it has taken and goes, without having read the rest: the kernel then refuses whatever we write, but still has the
+    /// answer.
+    #[tokio::test]
+    async fn what_a_peer_said_before_it_went_is_heard_although_nothing_can_be_written_any_more() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (gone, has_gone) = tokio::sync::oneshot::channel();
+        let peer = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().expect("a connection");
+            let read = |socket: &mut std::net::TcpStream| {
+                let mut length = [0; 4];
+                socket.read_exact(&mut length).expect("a PDU");
+                socket.read_exact(&mut vec![0; u32::from_be_bytes(length) as usize - 4]).expect("a PDU");
+            };
+            read(&mut socket);
+            socket.write_all(&header(0x8000_0009, 1, b"\0")).expect("a reader");
+            read(&mut socket);
+            // The second one stays unread.
+            socket.peek(&mut [0]).expect("a PDU");
+            let deliver = header(0x0000_0005, 1, &[0; 17]);
+            socket.write_all(&[deliver, header(0x8000_0004, 2, b"id\0")].concat()).expect("a reader");
+            drop(socket);
+            let _ = gone.send(());
+        });
+        let mut session = Session::new(Settings::new(Role::Esme), now());
+        let bind = BindView {
+            kind: BindKind::Transceiver,
+            system_id: b"gw",
+            password: b"secret",
+            system_type: b"",
+            version: Version::V3_4,
+            addr_ton: 0,
+            addr_npi: 0,
+            address_range: b"",
+        };
+        assert!(session.bind(now(), &bind));
+        let socket = tokio::net::TcpStream::connect(address).await.expect("a listener");
+        let mut link = Link::new(Stream::plain(socket).expect("a socket"), session);
+        link.progress().await;
+        assert!(matches!(link.session.poll_event(), Some(Event::Bound { .. })));
+        for token in [7, 8] {
+            link.session.send(now(), CommandId::SubmitSm, token, |_| ()).expect("room");
+        }
+        link.session.poll_transmit(&mut link.output);
+        link.stream.write_all(&link.output.split()).await.expect("a reader");
+        has_gone.await.expect("it goes");
+        peer.join().expect("it has gone");
+        let Stream::Plain(socket) = &link.stream else { panic!("a plain socket") };
+        while !socket.ready(tokio::io::Interest::WRITABLE).await.expect("a socket").is_write_closed() {
+            tokio::task::yield_now().await;
+        }
+        link.session.send(now(), CommandId::SubmitSm, 9, |_| ()).expect("room");
+        let mut events = Vec::new();
+        while !link.session.is_closed() {
+            link.progress().await;
+            events.extend(std::iter::from_fn(|| link.session.poll_event()));
+        }
+        assert!(matches!(events[0], Event::Response { token: 7, .. }), "{events:?}");
+        let Event::Closed { unanswered, .. } = &events[1] else { panic!("{events:?}") };
+        assert_eq!(unanswered, &[8, 9]);
     }
 }

@@ -197,17 +197,12 @@ pub struct OperatorMetrics {
     pub receipts_ambiguous: Counter,
     pub receipts_contradictory: Counter,
     pub receipts_repeated: Counter,
-    pub receipts_unknown: Counter,
     pub receipts_missing: Counter,
-    pub receipts_late: Counter,
     pub responses_without_id: Counter,
     pub receipt_seconds: Histogram,
 }
 
 impl OperatorMetrics {
-    /// The name that counts what belongs to no operator.
-    pub const NONE: &'static str = "none";
-
     /// Handles of the operator with this configured name.
     pub fn new(metrics: &Metrics, operator: &str) -> Self {
         let labels = &[operator];
@@ -229,11 +224,28 @@ impl OperatorMetrics {
             receipts_ambiguous: metrics.counter(&table::RECEIPTS_AMBIGUOUS, labels),
             receipts_contradictory: metrics.counter(&table::RECEIPTS_CONTRADICTORY, labels),
             receipts_repeated: metrics.counter(&table::RECEIPTS_REPEATED, labels),
-            receipts_unknown: metrics.counter(&table::RECEIPTS_UNKNOWN, labels),
             receipts_missing: metrics.counter(&table::RECEIPTS_MISSING, labels),
-            receipts_late: metrics.counter(&table::RECEIPTS_LATE, labels),
             responses_without_id: metrics.counter(&table::RESPONSES_WITHOUT_ID, labels),
             receipt_seconds: metrics.histogram(&table::RECEIPT_SECONDS, labels),
+        }
+    }
+}
+
+/// What became of parts that no operator is known for, such as those that expired before one was tried.
+#[derive(Debug)]
+pub struct NoOperatorMetrics {
+    /// By the state reported, such as `EXPIRED`.
+    pub parts_failed: Family,
+    pub receipts_missing: Counter,
+}
+
+impl NoOperatorMetrics {
+    /// They stand among those of the operators, under the name `none`.
+    pub fn new(metrics: &Metrics) -> Self {
+        let labels = &["none"];
+        NoOperatorMetrics {
+            parts_failed: metrics.family(&table::PARTS_FAILED, labels),
+            receipts_missing: metrics.counter(&table::RECEIPTS_MISSING, labels),
         }
     }
 }

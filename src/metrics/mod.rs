@@ -20,8 +20,8 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use smallvec::SmallVec;
 
 pub use handles::{
-    AccountMetrics, BindMetrics, InboundMetrics, ListenerMetrics, OperatorMetrics, PduFaults, ProcessMetrics, SpoolMetrics,
-    SubmitMetrics,
+    AccountMetrics, BindMetrics, InboundMetrics, ListenerMetrics, NoOperatorMetrics, OperatorMetrics, PduFaults, ProcessMetrics,
+    SpoolMetrics, SubmitMetrics,
 };
 use table::{Kind, Metric};
 

@@ -116,7 +116,7 @@ metrics! {
     WINDOW_SIZE = Gauge, "smppgw_bind_window_size", Count, ["operator", "bind"], "Requests that may wait at once on the bind.";
 
     PARTS_FAILED = Counter, "smppgw_parts_failed_total", Count, ["operator", "state"],
-        "Parts given up before any operator took them, by the state reported; operator none when none was tried.";
+        "Parts given up before any operator took them, by the state reported; operator none when none refused them, as those that expired.";
     RECEIPTS_RECEIVED = Counter, "smppgw_receipts_received_total", Count, ["operator", "state"],
         "Delivery receipts matched to a message, by message state.";
     RECEIPTS_PARKED = Counter, "smppgw_receipts_parked_total", Count, ["operator"],
@@ -131,12 +131,8 @@ metrics! {
         "Receipts with a final state other than the one already recorded; the first stands.";
     RECEIPTS_REPEATED = Counter, "smppgw_receipts_repeated_total", Count, ["operator"],
         "Receipts that repeat the final state already recorded.";
-    RECEIPTS_UNKNOWN = Counter, "smppgw_receipts_unknown_total", Count, ["operator"],
-        "Receipts whose state or text could not be understood.";
     RECEIPTS_MISSING = Counter, "smppgw_receipts_missing_total", Count, ["operator"],
         "Parts whose receipt did not come within the time allowed; operator none when the operator is not known.";
-    RECEIPTS_LATE = Counter, "smppgw_receipts_late_total", Count, ["operator"],
-        "Receipts for messages already reported as expired.";
     RESPONSES_WITHOUT_ID = Counter, "smppgw_responses_without_id_total", Count, ["operator"],
         "Positive responses that carried no message id: no receipt can be matched.";
     RECEIPT_SECONDS = Histogram(RECEIPT_BUCKETS), "smppgw_submit_receipt_seconds", Seconds, ["operator"],

@@ -422,7 +422,10 @@ impl<'a> Traffic<'a> {
             CommandId::DeliverSm | CommandId::DataSm => {
                 let strictness = self.link.session.strictness();
                 let (key, config) = (self.context.state.key, &self.context.settings.config);
+                let disk_fails = self.context.gateway.journal().is_some_and(|journal| journal.gate().has_failed());
                 match deliver::read(frame, key, config, strictness, time, &self.context.gateway.keys) {
+                    // Nothing can be made durable. Without an answer it would come again and again, and each copy would be kept.
+                    Ok(Delivered::Mo(_)) if disk_fails => self.link.session.respond(now, ticket, CommandStatus::EsmeRxTAppn),
                     Ok(delivered) => {
                         self.to_answer += 1;
                         match delivered {

@@ -78,7 +78,16 @@ impl<'a> Outgoing<'a> {
         }
         let body = carriable(content.body, carrier.alphabet);
         let parts = plan::plan(&body, content.elements.len(), content.own, carrier.long_messages)?;
-        Ok(Outgoing { content, body, carrier, parts })
+        let outgoing = Outgoing { content, body, carrier, parts };
+        if outgoing.outgrows_a_tlv() { Err(TextError::TooManyParts) } else { Ok(outgoing) }
+    }
+
+    /// UTF-8 takes up to two octets for what is one septet: does a text that goes whole not fit into its TLV any more?
+    fn outgrows_a_tlv(&self) -> bool {
+        let whole = self.carrier.long_messages == LongMessages::Payload;
+        let grows = self.body.alphabet == Alphabet::Gsm7 && self.carrier.alphabet == DefaultAlphabet::Utf8;
+        let (septets, room) = (&self.body.octets, plan::LONGEST_PAYLOAD - udh::header_octets(None, self.content.elements.len()));
+        whole && grows && 2 * septets.len() > room && gsm7::chars(septets).map(char::len_utf8).sum::<usize>() > room
     }
 
     /// How many submissions it takes.

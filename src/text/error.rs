@@ -41,7 +41,7 @@ impl fmt::Display for TextError {
             TextError::HeaderOverrun => f.write_str("user data header longer than the text"),
             TextError::HeaderTooLong => f.write_str("user data header leaves no room for text"),
             TextError::PartTooLong => f.write_str("part does not fit in one short message with its header"),
-            TextError::TooManyParts => f.write_str("text needs more than 255 parts"),
+            TextError::TooManyParts => f.write_str("text needs more than 255 parts, or does not fit in one message_payload"),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{Alphabet, Body, Concatenation, LongMessages, TextError, gsm7, ucs2};
 const USER_DATA: usize = 140;
 const MOST_PARTS: usize = 255;
 /// The longest value a TLV can have.
-const LONGEST_PAYLOAD: usize = 65_535;
+pub const LONGEST_PAYLOAD: usize = 65_535;
 
 /// The parts of a text, as ranges of its canonical octets. Up to eight parts cost no allocation.
 #[derive(Debug, Clone, PartialEq, Eq)]

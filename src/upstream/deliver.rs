@@ -8,7 +8,7 @@ use crate::receipt::State;
 use crate::receipt::write::{ReceiptText, write};
 use crate::smpp::{AddressView, CommandId, MessageView, TlvTag, Tlvs, encode, tlv};
 use crate::text::build::{Carrier, Content, Outgoing};
-use crate::text::{DefaultAlphabet, LongMessages, TextError};
+use crate::text::{Concatenation, DefaultAlphabet, LongMessages, TextError};
 
 /// Message type bits of esm_class (SMPP 5.0 section 4.7.12): a delivery receipt, or an intermediate notification.
 const ESM_RECEIPT: u8 = 0x04;
@@ -41,8 +41,8 @@ pub struct Delivery<'a> {
 
 enum Said<'a> {
     Receipt(&'a MailedReceipt),
-    /// With its text coded for the account.
-    Mo(&'a MailedMo, Outgoing<'a>),
+    /// With its text coded for the account, and what numbers it as a part if its header does not.
+    Mo(&'a MailedMo, Outgoing<'a>, Option<Concatenation>),
 }
 
 impl<'a> Delivery<'a> {
@@ -52,9 +52,15 @@ impl<'a> Delivery<'a> {
         let said = match &mail.content {
             MailContent::Receipt(receipt) => Said::Receipt(receipt),
             MailContent::Mo(mo) => {
+                let carrier = Carrier { alphabet, long_messages: LongMessages::Payload };
                 let own = mo.concatenation;
                 let content = Content { body: &mo.body, elements: &mo.udh, own, reference: 0, dcs_class: mo.dcs_class };
-                Said::Mo(mo, Outgoing::new(content, Carrier { alphabet, long_messages: LongMessages::Payload })?)
+                match Outgoing::new(content, carrier) {
+                    // A part that is longer than a short message with its header: centres that number parts in TLVs cut them where they
+                    // like, and 153 characters may be UCS-2 here. TLVs number it here too.
+                    Err(TextError::PartTooLong) => Said::Mo(mo, Outgoing::new(Content { own: None, ..content }, carrier)?, own),
+                    outgoing => Said::Mo(mo, outgoing?, None),
+                }
             }
         };
         Ok(Delivery { mail, said })
@@ -66,7 +72,7 @@ impl<'a> Delivery<'a> {
         scratch.tlvs.clear();
         let fields = match &self.said {
             Said::Receipt(receipt) => put_receipt(scratch, receipt, form),
-            Said::Mo(mo, outgoing) => put_mo(scratch, mo, outgoing, form),
+            Said::Mo(mo, outgoing, sar) => put_mo(scratch, mo, outgoing, *sar, form),
         };
         let Mail { source, destination, .. } = self.mail;
         let view = MessageView {
@@ -135,13 +141,18 @@ fn put_receipt_tlvs(out: &mut BytesMut, id: &[u8], receipt: &MailedReceipt) {
     }
 }
 
-fn put_mo(scratch: &mut Scratch, mo: &MailedMo, outgoing: &Outgoing<'_>, form: &Form<'_>) -> Fields {
+fn put_mo(scratch: &mut Scratch, mo: &MailedMo, outgoing: &Outgoing<'_>, sar: Option<Concatenation>, form: &Form<'_>) -> Fields {
     let fields = outgoing.write(0, &mut scratch.text);
     if fields.payload {
         tlv::put(&mut scratch.tlvs, TlvTag::MessagePayload, &scratch.text);
         scratch.text.clear();
     }
     if form.tlvs {
+        if let Some(sar) = sar {
+            tlv::put(&mut scratch.tlvs, TlvTag::SarMsgRefNum, &sar.reference.to_be_bytes());
+            tlv::put(&mut scratch.tlvs, TlvTag::SarTotalSegments, &[sar.total]);
+            tlv::put(&mut scratch.tlvs, TlvTag::SarSegmentSeqnum, &[sar.sequence]);
+        }
         scratch.tlvs.extend_from_slice(&mo.tlvs);
     }
     Fields { esm_class: fields.esm_class, protocol_id: mo.protocol_id, data_coding: fields.data_coding }

@@ -4,7 +4,7 @@ use smallvec::SmallVec;
 use super::*;
 use crate::message::{Address, MessageId, Timestamp};
 use crate::smpp::{Frame, Strictness};
-use crate::text::{Alphabet, Body};
+use crate::text::{Alphabet, Body, Concatenation};
 
 const FORM: Form<'_> = Form { node: "gw1", utc_offset: 2 * 3600, tlvs: true };
 
@@ -97,5 +97,62 @@ fn a_text_of_a_handset_too_long_for_short_message_goes_whole_into_message_payloa
             assert_eq!(view.message_text().expect("a text").len(), length);
             assert_eq!(view.short_message.is_empty(), length > 254);
         });
+    }
+}
+
+fn mo(body: Body, concatenation: Option<Concatenation>) -> MailContent {
+    MailContent::Mo(Box::new(MailedMo {
+        protocol_id: 0,
+        dcs_class: 0,
+        concatenation,
+        udh: Bytes::new(),
+        body,
+        tlvs: Bytes::new(),
+    }))
+}
+
+/// Parts whose siblings did not come are forwarded as parts, whatever their length: centres that number them in TLVs cut where they
+/// like, and what takes one part in the operator's coding may take two in ours.
+#[test]
+fn a_part_of_a_message_that_is_longer_than_one_short_message_reaches_the_application_still_marked_as_a_part() {
+    let bodies = [
+        // By sar_ TLVs: nothing is kept free for a header.
+        Body { alphabet: Alphabet::Gsm7, octets: vec![b'a'; 160].into() },
+        // 153 characters of Latin-1 or UTF-8, one of which the GSM alphabet does not have.
+        Body::from_text(&format!("{}í", "a".repeat(152))),
+        // 153 octets that are not what their data_coding says.
+        Body { alphabet: Alphabet::Octets, octets: vec![0xE4; 153].into() },
+        // By message_payload.
+        Body { alphabet: Alphabet::Gsm7, octets: vec![b'a'; 40_000].into() },
+    ];
+    let part = Concatenation { reference: 0x0109, total: 3, sequence: 2 };
+    for body in bodies {
+        let (octets, alphabet) = (body.octets.clone(), body.alphabet);
+        delivered(mo(body, Some(part)), &FORM, |view| {
+            assert_eq!(view.message_text().expect("a text"), octets, "{alphabet:?}");
+            let tlvs = &view.tlvs;
+            let told = (tlvs.sar_msg_ref_num(), tlvs.sar_total_segments(), tlvs.sar_segment_seqnum());
+            assert_eq!(told, (Some(0x0109), Some(3), Some(2)), "{alphabet:?}");
+        });
+    }
+}
+
+/// Whatever fits nowhere is an error, which is logged and counted: not an empty text that the application takes for the message.
+#[test]
+fn a_text_that_outgrows_a_tlv_in_the_accounts_coding_is_never_an_empty_message() {
+    let text = |c: char| Body {
+        alphabet: Alphabet::Gsm7,
+        octets: crate::text::gsm7::encode(&c.to_string()).unwrap().repeat(33_000).into(),
+    };
+    let mut euro = text('a');
+    euro.octets = [&euro.octets[..], &crate::text::gsm7::encode("€").unwrap()].concat().into();
+    for (body, alphabet) in [(text('ä'), DefaultAlphabet::Utf8), (euro, DefaultAlphabet::Latin1)] {
+        let mail = mail(mo(body, None));
+        let Ok(delivery) = Delivery::new(&mail, alphabet) else { continue };
+        let mut pdu = BytesMut::new();
+        encode::request(&mut pdu, CommandId::DeliverSm, 1, |out| delivery.write(out, &FORM, &mut Scratch::default()));
+        let frame = Frame::new(pdu.freeze()).expect("a whole PDU");
+        let view = MessageView::parse(&frame, Strictness::Lenient).expect("a valid PDU");
+        assert!(!view.message_text().unwrap_or_default().is_empty(), "{alphabet:?}: the text is lost");
     }
 }

@@ -259,7 +259,12 @@ impl Service {
                 Event::Request(frame) if frame.command_id() == CommandId::SubmitSm => self.submitted(&frame),
                 Event::Request(frame) => self.link.session.respond(link::now(), frame.ticket(), CommandStatus::EsmeRinvcmdid),
                 Event::Response { token, status, .. } => self.acknowledged(token, status),
-                Event::NoResponse { token, .. } => self.again(token),
+                Event::NoResponse { token, .. } => {
+                    if let Some((number, part)) = token.mobile {
+                        self.centre.judge.book().unanswered(number, part);
+                    }
+                    self.again(token);
+                }
                 Event::Closed { reason, unanswered } => {
                     self.centre.world.event(format_args!(
                         "op{}: closed {reason:?}, {} open",
@@ -278,6 +283,9 @@ impl Service {
     fn acknowledged(&mut self, item: Item, status: CommandStatus) {
         if status != CommandStatus::EsmeRok {
             self.centre.world.event(format_args!("op{}: deliver_sm refused with {status:?}", self.centre.number));
+            if let Some((number, part)) = item.mobile {
+                self.centre.judge.book().mobiles[number].parts[part].copies -= 1;
+            }
             return self.again(item);
         }
         lock(&self.centre.state).in_flight -= 1;
@@ -300,13 +308,14 @@ impl Service {
             let item = entry.remove();
             state.in_flight += 1;
             drop(state);
-            if let Some((number, part)) = item.mobile {
-                centre.judge.book().mobiles[number].parts[part].sent += 1;
-            }
-            let body = item.body.clone();
-            let sent = self.link.session.send(link::now(), CommandId::DeliverSm, item, |out| out.extend_from_slice(&body));
-            if let Err(refused) = sent {
-                self.again(refused.token);
+            let (body, mobile) = (item.body.clone(), item.mobile);
+            match self.link.session.send(link::now(), CommandId::DeliverSm, item, |out| out.extend_from_slice(&body)) {
+                Ok(_) => {
+                    if let Some((number, part)) = mobile {
+                        centre.judge.book().mobiles[number].parts[part].copies += 1;
+                    }
+                }
+                Err(refused) => self.again(refused.token),
             }
         }
     }

@@ -199,7 +199,10 @@ impl<'a> Chaos<'a> {
         let world = &self.world;
         let mut weather = disk::Weather { lies: self.scene.faults.lies, ..disk::Weather::default() };
         match mishap {
-            Mishap::Slow => weather.slow = world.number(50, 4000),
+            Mishap::Slow => {
+                weather.slow = world.number(50, 4000);
+                self.scene.judge.book().disk_slow = true;
+            }
             Mishap::Errors => {
                 (weather.write_errors, weather.sync_errors) = (world.number(0, 60) as u32, world.number(0, 60) as u32);
                 self.scene.judge.book().disk_failed = true;

@@ -84,7 +84,10 @@ pub struct Mobile {
 #[derive(Debug, Clone, Default)]
 pub struct MobilePart {
     pub text: Vec<u8>,
-    pub sent: usize,
+    /// Copies that may arrive: those that the gateway may have taken for all the operator knows.
+    pub copies: usize,
+    /// One was not answered in time, without any excuse.
+    pub unanswered: bool,
     pub acknowledged: bool,
     /// Alone, because the others did not come in time.
     pub arrivals: Vec<Arrival>,
@@ -116,6 +119,17 @@ impl Book {
     pub fn may_be_damaged(&self) -> bool {
         self.damaged || self.disk_failed || self.power_cuts > 0
     }
+
+    /// A copy of an MO message was not answered in time. One may be on its way to a disk that fails just then; whoever comes after it
+    /// is to be told, and not kept.
+    pub fn unanswered(&mut self, number: usize, part: usize) {
+        let excused = self.disk_slow || !self.lulls.is_empty();
+        let part = &mut self.mobiles[number].parts[part];
+        if part.unanswered && !excused {
+            part.copies -= 1;
+        }
+        part.unanswered = true;
+    }
 }
 
 /// The records.
@@ -136,6 +150,8 @@ pub struct Book {
     /// A message of which it had taken parts cannot go on elsewhere if that operator wants other parts.
     pub operator_removed: bool,
     pub disk_failed: bool,
+    /// Answers may take longer than the operators wait for them.
+    pub disk_slow: bool,
     pub power_cuts: usize,
     /// Bits have turned on the disk: what their records said may be lost, and nothing else may happen.
     pub damaged: bool,
@@ -350,7 +366,7 @@ fn may_repeat(book: &Book, arrival: &Arrival, until: Duration) -> bool {
         session.is_none_or(|session| session == arrival.session) && *from <= until && arrival.at <= *to
     };
     let late = book.lulls.iter().any(lull);
-    !arrival.answered || broke || late || book.crashes.iter().any(between) || book.disk_failed || book.damaged
+    !arrival.answered || broke || late || book.crashes.iter().any(between) || book.damaged
 }
 
 /// Did something arrive more often than it was sent, and not for a good reason?
@@ -370,7 +386,7 @@ fn mobile_complaint(book: &Book, mobile: &Mobile) -> Option<String> {
         if part.acknowledged && arrived == 0 && !book.damaged {
             return Some(format!("part {} was acknowledged and never arrived", at + 1));
         }
-        if too_often(book, &mobile.arrivals, part.sent) || too_often(book, &part.arrivals, part.sent) {
+        if too_often(book, &mobile.arrivals, part.copies) || too_often(book, &part.arrivals, part.copies) {
             return Some("came again without a reason".to_owned());
         }
     }

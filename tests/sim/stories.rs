@@ -6,6 +6,7 @@ use tokio::time::sleep;
 
 use crate::app::Wanted;
 use crate::centre::Habits;
+use crate::disk::Weather;
 use crate::node::Node;
 use crate::run::{Faults, Report, Scene, tell};
 use crate::seeds::{check, timed};
@@ -93,4 +94,32 @@ fn a_late_answer_is_not_mixed_up_with_what_another_operator_took() {
         });
         check(&report);
     }
+}
+
+/// Nothing could be made durable for two minutes, an operator's MO messages came again and again meanwhile, and each copy was kept
+/// until the disk was well.
+#[test]
+fn a_handsets_message_does_not_arrive_as_often_as_it_came_while_the_disk_failed() {
+    check(&told(async |scene, node| {
+        sleep(Duration::from_secs(5)).await;
+        scene.judge.book().disk_failed = true;
+        scene.drive.set_weather(Weather { write_errors: 100, sync_errors: 100, ..Weather::default() });
+        scene.apps[0].want(Wanted {
+            prefix: "35840",
+            length: 20,
+            wide: false,
+            receipt: 1,
+            validity: None,
+            delay: None,
+            data: false,
+        });
+        sleep(Duration::from_secs(5)).await;
+        for _ in 0..5 {
+            scene.centres[0].write_mobile();
+        }
+        sleep(Duration::from_secs(120)).await;
+        scene.drive.set_weather(Weather::default());
+        sleep(Duration::from_secs(60)).await;
+        Some(node)
+    }));
 }

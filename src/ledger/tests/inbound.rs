@@ -153,3 +153,38 @@ fn a_message_too_long_for_one_pdu_is_forwarded_in_its_parts() {
     let parts: Vec<_> = forwarded(&mut world).into_iter().map(|(_, _, sequence)| sequence).collect();
     assert_eq!((parts, world.ledger.live()), (vec![Some(1), Some(2)], 2));
 }
+
+/// What cannot be decoded as its data_coding says is kept as octets: beside texts it has no place in a text.
+#[test]
+fn octets_are_not_joined_with_texts() {
+    let part = |sequence, body| Mo { body, ..mo("1", "", Some((9, 2, sequence))) };
+    // "Hyvää" in Latin-1, from a centre that calls it the default alphabet, and a part that could be read.
+    let octets = Body { alphabet: Alphabet::Octets, octets: Bytes::from_static(b"Hyv\xE4\xE4 ") };
+    let text = Body { alphabet: Alphabet::Gsm7, octets: Bytes::from_static(b"iltaa") };
+    for order in [[1, 2], [2, 1]] {
+        let mut world = World::new();
+        for sequence in order {
+            let body = if sequence == 1 { octets.clone() } else { text.clone() };
+            assert_eq!(world.apply(Event::Mo(Box::new(part(sequence, body)))), 0);
+        }
+        world.tick_after(300);
+        let said = |mail: Arc<Mail>| match &mail.content {
+            MailContent::Mo(mo) => (mo.body.clone(), mo.concatenation.map(|c| c.sequence)),
+            MailContent::Receipt(_) => panic!("{mail:?}"),
+        };
+        let told: Vec<_> = world.mail().into_iter().map(said).collect();
+        assert_eq!(told, [(octets.clone(), Some(1)), (text.clone(), Some(2))]);
+        assert_eq!(world.ledger.live(), 2);
+    }
+}
+
+/// In UTF-8 or UCS-2 a septet may take two octets, and the application gets the whole in one TLV.
+#[test]
+fn a_message_that_may_be_too_long_in_another_coding_is_forwarded_in_its_parts() {
+    let mut world = World::new();
+    for sequence in [1, 2] {
+        world.apply(Event::Mo(Box::new(mo("1", &"a".repeat(20_000), Some((9, 2, sequence))))));
+    }
+    let parts: Vec<_> = forwarded(&mut world).into_iter().map(|(_, _, sequence)| sequence).collect();
+    assert_eq!(parts, [Some(1), Some(2)]);
+}

@@ -264,3 +264,36 @@ fn a_failure_that_cannot_be_told_just_now_is_told_whatever_becomes_of_the_other_
         assert_eq!(world.states(), [], "and told once");
     }
 }
+
+/// An account that has a receipt for each part, and is taken out of the configuration or changed before the last one has come.
+#[test]
+fn a_message_is_not_reported_delivered_when_a_part_of_it_was_not() {
+    let mut world = World::with(TestRules { policy: ReceiptPolicy::Part, ..TestRules::default() });
+    let job = world.accept(1, 1);
+    world.sent(&job, (0, 2), A, "a");
+    world.sent(&job, (1, 2), A, "b");
+    world.receipt(A, "a", State::Undeliverable);
+    assert_eq!(world.states(), [(1, State::Undeliverable)]);
+    world.rules.policy = ReceiptPolicy::Message;
+    world.receipt(A, "b", State::Delivered);
+    assert_eq!(world.states(), [(1, State::Undeliverable)]);
+}
+
+#[test]
+fn what_is_told_of_a_finished_message_is_the_worst_of_its_parts() {
+    for receipt in [0, 1, 2] {
+        let mut world = World::with(TestRules { policy: ReceiptPolicy::Part, ..TestRules::default() });
+        let job = world.accept(1, receipt);
+        if receipt == 0 {
+            world.failed(1, Some((1, 2)), State::Rejected, 0x0B);
+            world.sent(&job, (1, 2), A, "b");
+        } else {
+            world.sent(&job, (0, 2), A, "a");
+            world.sent(&job, (1, 2), A, "b");
+            world.receipt(A, "a", State::Rejected);
+            world.receipt(A, "b", State::Delivered);
+        }
+        let status = world.ledger.standing(MessageId(1)).expect("finished");
+        assert_eq!(status.state, Some(State::Rejected), "registered_delivery {receipt}");
+    }
+}

@@ -9,18 +9,57 @@ use super::*;
 /// Something that happens; numbers choose among what there is.
 #[derive(Debug, Clone)]
 enum Step {
-    Accept { receipt: u8 },
-    Sent { message: usize, part: u8, second: bool },
-    Failed { message: usize, parts: Option<u8> },
-    Receipt { message: usize, part: u8, second: bool, state: u8 },
-    Mo { sender: u8, reference: u16, sequence: u8, text: u8 },
-    MailDone { item: usize },
-    Time { seconds: u64 },
+    Accept {
+        receipt: u8,
+    },
+    Sent {
+        message: usize,
+        part: u8,
+        second: bool,
+    },
+    Failed {
+        message: usize,
+        parts: Option<u8>,
+    },
+    Receipt {
+        message: usize,
+        part: u8,
+        second: bool,
+        state: u8,
+    },
+    Mo {
+        sender: u8,
+        reference: u16,
+        sequence: u8,
+        text: u8,
+    },
+    MailDone {
+        item: usize,
+    },
+    Time {
+        seconds: u64,
+    },
     Compact,
+    /// A reload: messages are cut in another way from now on, or receipts told by another policy.
+    Recut,
+    Policy {
+        part: bool,
+    },
+    Strayed {
+        message: usize,
+        part: u8,
+    },
+    Quarantine {
+        message: usize,
+    },
+    Release {
+        message: usize,
+        queue: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (message, part) = (0usize..8, 0u8..3);
+    let (message, part) = (0usize..8, 0u8..5);
     prop_oneof![
         3 => prop_oneof![Just(0u8), Just(1), Just(2), Just(3), Just(0x11)].prop_map(|receipt| Step::Accept { receipt }),
         6 => (message.clone(), part.clone(), prop::bool::weighted(0.1))
@@ -33,12 +72,21 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0usize..10).prop_map(|item| Step::MailDone { item }),
         2 => prop_oneof![Just(1u64), Just(40), Just(200), Just(3_000)].prop_map(|seconds| Step::Time { seconds }),
         1 => Just(Step::Compact),
+        1 => Just(Step::Recut),
+        1 => any::<bool>().prop_map(|part| Step::Policy { part }),
+        1 => (0usize..8, 0u8..5).prop_map(|(message, part)| Step::Strayed { message, part }),
+        1 => (0usize..8).prop_map(|message| Step::Quarantine { message }),
+        1 => (0usize..8, any::<bool>()).prop_map(|(message, queue)| Step::Release { message, queue }),
     ]
 }
 
 /// Messages with an odd number have three parts.
-fn total(job: &Job) -> u8 {
-    if job.id.0 % 2 == 1 { 3 } else { 1 }
+fn total(job: &Job, recut: bool) -> u8 {
+    match (job.id.0 % 2, recut) {
+        (1, false) => 3,
+        (1, true) => 5,
+        _ => 1,
+    }
 }
 
 fn operator_id(job: &Job, part: u8, second: bool) -> String {
@@ -51,12 +99,13 @@ struct Story {
     /// Ids of responses whose parts a restart need not know any more.
     given: Vec<(usize, u8, bool)>,
     forgotten: BTreeSet<String>,
+    recut: bool,
 }
 
 impl Story {
     fn new(policy: ReceiptPolicy) -> Self {
         let world = World::with(TestRules { policy, ..TestRules::default() });
-        Story { world, jobs: Vec::new(), given: Vec::new(), forgotten: BTreeSet::new() }
+        Story { world, jobs: Vec::new(), given: Vec::new(), forgotten: BTreeSet::new(), recut: false }
     }
 
     fn take(&mut self, step: &Step) -> Status {
@@ -70,20 +119,23 @@ impl Story {
             Step::Sent { message, part, second } => {
                 let Some(at) = pick(message, &self.jobs) else { return 0 };
                 let job = self.jobs[at].clone();
-                let part = part % total(&job);
+                let part = part % total(&job, self.recut);
                 self.given.push((at, part, second));
-                self.world.sent(&job, (part, total(&job)), A, &operator_id(&job, part, second));
+                self.world.sent(&job, (part, total(&job, self.recut)), A, &operator_id(&job, part, second));
             }
             Step::Failed { message, parts } => {
                 let Some(at) = pick(message, &self.jobs) else { return 0 };
-                let total = total(&self.jobs[at]);
+                if self.world.ledger.quarantine.case(self.jobs[at].id).is_some() {
+                    return 0; // it is in no queue
+                }
+                let total = total(&self.jobs[at], self.recut);
                 let parts = parts.map(|set| (PartSet::from(set) & all_parts(total), total));
                 self.world.failed(self.jobs[at].id.0, parts, State::Undeliverable, 0x45);
             }
             Step::Receipt { message, part, second, state } => {
                 let Some(at) = pick(message, &self.jobs) else { return 0 };
                 let job = self.jobs[at].clone();
-                let id = operator_id(&job, part % total(&job), second);
+                let id = operator_id(&job, part % total(&job, self.recut), second);
                 if !self.forgotten.contains(&id) {
                     self.world.receipt(A, &id, State::from_number(state).unwrap());
                 }
@@ -103,6 +155,25 @@ impl Story {
             }
             Step::Time { seconds } => self.world.tick_after(seconds),
             Step::Compact => self.world.compact(),
+            Step::Recut => self.recut = !self.recut,
+            Step::Policy { part } => self.world.rules.policy = if part { ReceiptPolicy::Part } else { ReceiptPolicy::Message },
+            Step::Strayed { message, part } => {
+                let Some(at) = pick(message, &self.jobs) else { return 0 };
+                let job = self.jobs[at].clone();
+                let part = part % total(&job, self.recut);
+                self.given.push((at, part, true));
+                self.world.strayed(&job, (part, total(&job, self.recut)), A, &operator_id(&job, part, true));
+            }
+            Step::Quarantine { message } => {
+                let Some(at) = pick(message, &self.jobs) else { return 0 };
+                let case = Case { operator: B, sessions: 4, status: 0, since: Timestamp(1_000_000) };
+                return self.world.apply(Event::Quarantine { job: self.jobs[at].clone(), case });
+            }
+            Step::Release { message, queue } => {
+                let Some(at) = pick(message, &self.jobs) else { return 0 };
+                let how = if queue { Release::Queue } else { Release::Drop };
+                return self.world.apply(Event::Release { id: self.jobs[at].id, how });
+            }
         }
         0
     }
@@ -120,7 +191,7 @@ impl Story {
 
     fn restarted(&self) -> Story {
         let (jobs, forgotten) = (self.jobs.clone(), self.forgotten.clone());
-        Story { world: self.world.restarted(), jobs, given: Vec::new(), forgotten }
+        Story { world: self.world.restarted(), jobs, given: Vec::new(), forgotten, recut: self.recut }
     }
 
     /// What followed, without durations: after a restart they are only known to the second.
@@ -147,6 +218,7 @@ fn handed_out(world: &mut World) -> (BTreeSet<MessageId>, BTreeSet<(MessageId, P
             Effect::Mail { mail: item, .. } => drop(mail.insert(item.id)),
             Effect::Queue(Waiting { id, done, .. }) => drop(waiting.insert((id, done))),
             Effect::Restored { .. } => pending += 1,
+            Effect::Note(Note::InQuarantine { .. }) => {}
             other => panic!("{other:?}"),
         }
     }
@@ -160,7 +232,7 @@ fn expected(ledger: &Ledger) -> (BTreeSet<MessageId>, BTreeSet<(MessageId, PartS
             What::Mail { .. } => drop(mail.insert(id)),
             What::Message(p) => {
                 pending += 1;
-                if p.parts.is_empty() || p.parts.iter().any(|part| part.state == PartState::Waiting) {
+                if p.is_to_be_sent() && ledger.quarantine.case(id).is_none() {
                     waiting.insert((id, p.done()));
                 }
             }
@@ -193,6 +265,21 @@ proptest! {
             prop_assert_eq!(again.followed(), story.followed(), "{:?}", step);
         }
         prop_assert_eq!(beliefs(&again.world.ledger), beliefs(&story.world.ledger));
+        // In the end nothing waits for ever.
+        for story in [story, again] {
+            let mut world = story.world;
+            for job in &story.jobs {
+                if world.ledger.quarantine.case(job.id).is_none() {
+                    world.failed(job.id.0, None, State::Expired, 0);
+                }
+            }
+            world.now = Timestamp(2_000_000_000);
+            world.tick_after(10_000);
+            world.tick_after(10_000);
+            prop_assert_eq!(world.ledger.pending_messages(), 0);
+            let only_mail = world.ledger.index.iter().all(|(_, item)| matches!(item.what, What::Mail { .. }));
+            prop_assert!(only_mail);
+        }
     }
 
     /// The power goes in the middle of a write: every record before stands, none after.
@@ -234,4 +321,22 @@ proptest! {
         let only_mail = again.ledger.index.iter().all(|(_, item)| matches!(item.what, What::Mail { .. }));
         prop_assert!(only_mail);
     }
+}
+
+/// The receipt of a part waits in the mailbox, the message is cut in another way after a reload, everything is moved, and the gateway
+/// starts again: what the receipt closed must not undo what was known later.
+#[test]
+fn a_receipt_that_was_moved_does_not_take_parts_away_from_its_message() {
+    let mut world = World::with(TestRules { policy: ReceiptPolicy::Part, ..TestRules::default() });
+    let job = world.accept(1, 1);
+    world.sent(&job, (0, 3), A, "a");
+    world.receipt(A, "a", State::Delivered);
+    for (part, id) in [(1, "b"), (2, "c"), (3, "d")] {
+        world.sent(&job, (part, 5), A, id);
+    }
+    let before = beliefs(&world.ledger);
+    world.compact();
+    let mut again = world.restarted();
+    assert_eq!(beliefs(&again.ledger), before);
+    assert_eq!(again.queued(), [(1, Some(A), 0b1111)], "the fifth part has still to be sent");
 }

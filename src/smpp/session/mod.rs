@@ -172,7 +172,8 @@ enum Parting {
     Finishing { since: Instant, reason: CloseReason },
     /// Our `unbind` is out.
     Asked { since: Instant, reason: CloseReason },
-    /// The peer's `unbind` is answered when its requests are, or at the deadline.
+    /// The peer's `unbind` is answered when its requests are, or at the deadline; and not while it may still answer ours, for a moment:
+    /// what it has taken and nobody hears of would be sent twice.
     Answering { since: Instant, sequence: u32 },
 }
 
@@ -455,7 +456,9 @@ impl<T> Session<T> {
             Some(Parting::Finishing { reason, .. }) if self.peer_open == 0 && self.window.open() == 0 => {
                 self.send_unbind(now, reason);
             }
-            Some(Parting::Answering { sequence, .. }) if self.peer_open == 0 => self.answer_unbind(sequence),
+            Some(Parting::Answering { sequence, .. }) if self.peer_open == 0 && self.window.open() == 0 => {
+                self.answer_unbind(sequence)
+            }
             _ => {}
         }
     }

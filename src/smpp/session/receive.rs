@@ -33,6 +33,17 @@ impl<T> Session<T> {
         buf.clear();
     }
 
+    /// Handles the responses in `buf`, of a peer that will not hear anything any more, and passes over its requests.
+    pub fn handle_answers(&mut self, now: Instant, buf: &mut BytesMut) {
+        while !self.is_closed()
+            && let Ok(Some(frame)) = frame::cut(buf, self.settings.max_pdu)
+        {
+            if frame.command_id().is_response() {
+                self.handle_frame(now, frame);
+            }
+        }
+    }
+
     /// The connection has ended.
     pub fn handle_eof(&mut self, _now: Instant) {
         // A peer that answered our unbind by closing the connection did what was asked.

@@ -1,10 +1,13 @@
 //! What the passing of time does to a session (SMPP 5.0 section 2.7).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{CloseReason, Event, Parting, Session};
 use crate::smpp::timers::{Verdict, after, earlier};
 use crate::smpp::{CommandId, Role, State, encode};
+
+/// How long a peer that has unbound is given to answer what it has taken before: it may not know that it is waited for.
+const OWED: Duration = Duration::from_secs(2);
 
 impl<T> Session<T> {
     /// When [`Session::handle_timeout`] wants to be called next; `None` for never. Changes with every other call.
@@ -67,8 +70,13 @@ impl<T> Session<T> {
     }
 
     fn parting_deadline(&self) -> Option<Instant> {
-        let (Parting::Finishing { since, .. } | Parting::Asked { since, .. } | Parting::Answering { since, .. }) = self.parting?;
-        after(since, self.settings.timers.response)
+        let parting = self.parting?;
+        let (Parting::Finishing { since, .. } | Parting::Asked { since, .. } | Parting::Answering { since, .. }) = parting;
+        let response = after(since, self.settings.timers.response);
+        match parting {
+            Parting::Answering { .. } if self.peer_open == 0 => earlier(response, after(since, OWED)),
+            _ => response,
+        }
     }
 
     /// What is still open after the response timer is not waited for.

@@ -358,3 +358,48 @@ fn a_generic_nack_is_no_success_whatever_status_it_bears() {
     server.feed_pdu(now, CommandId::GenericNack, delivery, b"");
     assert!(matches!(server.event(), Event::Response { token: 1, status: CommandStatus::EsmeRunknownerr, .. }));
 }
+
+/// A centre that is shut down in order unbinds and then answers what it has taken already: what it says counts, or all of that would be
+/// sent twice.
+#[test]
+fn answers_that_follow_the_peers_unbind_count() {
+    let mut pair = pair();
+    for token in [1, 2] {
+        send(&mut pair.client, pair.now, CommandId::SubmitSm, token);
+    }
+    pair.exchange();
+    let sequences: Vec<u32> = pair
+        .server
+        .events()
+        .iter()
+        .map(|event| match event {
+            Event::Request(frame) => frame.sequence(),
+            other => panic!("a request, not {other:?}"),
+        })
+        .collect();
+    // In one segment.
+    let first = pdu(CommandId::SubmitSmResp, sequences[0], b"one\0");
+    pair.client.feed(pair.now, &[pdu(CommandId::Unbind, 50, b""), first].concat());
+    assert!(matches!(pair.client.events()[..], [Event::Unbinding, Event::Response { token: 1, .. }]));
+    assert_eq!(pair.client.answers(), [], "not while the second may come");
+    // And a little later.
+    pair.client.feed_pdu(pair.now + SECOND, CommandId::SubmitSmResp, sequences[1], b"two\0");
+    let events = pair.client.events();
+    assert!(matches!(events[0], Event::Response { token: 2, .. }), "{events:?}");
+    assert_eq!(events[1], Event::Closed { reason: CloseReason::PeerUnbound, unanswered: vec![] });
+    assert_eq!(pair.client.answers(), [(CommandId::UnbindResp, OK, 50)]);
+}
+
+#[test]
+fn a_peer_that_unbinds_and_answers_nothing_more_is_not_waited_for_long() {
+    let mut pair = pair();
+    send(&mut pair.client, pair.now, CommandId::SubmitSm, 1);
+    pair.exchange();
+    pair.client.sent();
+    pair.client.feed_pdu(pair.now, CommandId::Unbind, 50, b"");
+    let due = pair.client.session.poll_timeout().expect("it is waited for");
+    assert!(due <= pair.now + 2 * SECOND);
+    pair.client.session.handle_timeout(due);
+    assert_eq!(pair.client.answers(), [(CommandId::UnbindResp, OK, 50)]);
+    assert_eq!(pair.client.events()[1..], [Event::Closed { reason: CloseReason::PeerUnbound, unanswered: vec![1] }]);
+}
