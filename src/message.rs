@@ -308,6 +308,12 @@ impl Names {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).keys.get(name).copied()
     }
 
+    /// The key that was given last.
+    pub fn last_key(&self) -> Option<u16> {
+        let names = self.inner.read().unwrap_or_else(PoisonError::into_inner).names.len();
+        names.checked_sub(1).map(|last| u16::try_from(last).unwrap_or(u16::MAX))
+    }
+
     /// The name behind `key`; empty when the key was never given.
     pub fn name(&self, key: u16) -> Arc<str> {
         let table = self.inner.read().unwrap_or_else(PoisonError::into_inner);

@@ -89,7 +89,7 @@ pub struct Queue<P> {
     suspects: Suspects<P>,
     /// Of the delayed: those whose time has never come yet.
     scheduled: usize,
-    delays: u64,
+    delays: u32,
     len: usize,
     hot: usize,
     hot_limit: usize,
@@ -108,8 +108,21 @@ struct Lane<P> {
 #[derive(Debug)]
 struct Delayed<P> {
     until: Timestamp,
-    order: u64,
+    /// Among those of one moment. Begins anew after four thousand million.
+    order: u32,
+    /// The operator's status, after which it waits; 0 when it was not refused.
+    refusal: u32,
     item: Item<P>,
+}
+
+/// A message that was looked for.
+#[derive(Debug)]
+pub struct Found<P> {
+    pub item: Item<P>,
+    /// When its time comes, if it must wait for that.
+    pub until: Option<Timestamp>,
+    /// The operator's status, after which it waits for that; 0 when it was not refused.
+    pub refusal: u32,
 }
 
 impl<P: Payload> Item<P> {
@@ -203,6 +216,11 @@ impl<P: Payload> Queue<P> {
 
     /// Adds a message that must not be sent before `until`.
     pub fn delay(&mut self, item: Item<P>, until: Timestamp) {
+        self.delay_refused(item, until, 0);
+    }
+
+    /// The same for one that an operator has refused with this status.
+    pub fn delay_refused(&mut self, item: Item<P>, until: Timestamp, refusal: u32) {
         if item.suspicion.is_suspect() {
             return self.suspect(item, until);
         }
@@ -213,8 +231,8 @@ impl<P: Payload> Queue<P> {
         self.len += 1;
         self.hot += usize::from(item.payload.is_some());
         self.delayed_expiry = self.delayed_expiry.min(item.expires_at);
-        self.delays += 1;
-        let delayed = Delayed { until, order: self.delays, item };
+        self.delays = self.delays.wrapping_add(1);
+        let delayed = Delayed { until, order: self.delays, refusal, item };
         self.scheduled += usize::from(delayed.is_scheduled());
         self.delayed.push(Reverse(delayed));
     }
@@ -270,10 +288,14 @@ impl<P: Payload> Queue<P> {
         self.lines().filter_map(Line::oldest).chain(tried).chain(self.suspects.oldest()).min()
     }
 
-    /// Looks for a message everywhere; with it, when its time comes if it must wait for that.
-    pub fn find(&self, id: MessageId) -> Option<(Item<P>, Option<Timestamp>)> {
-        let ready = self.lines().flat_map(Line::iter).find(|item| item.id == id).map(|item| (item, None));
-        let delayed = || self.delayed.iter().find(|Reverse(d)| d.item.id == id).map(|Reverse(d)| (d.item.clone(), Some(d.until)));
+    /// Looks for a message everywhere.
+    pub fn find(&self, id: MessageId) -> Option<Found<P>> {
+        let ready = self.lines().flat_map(Line::iter).find(|item| item.id == id);
+        let ready = ready.map(|item| Found { item, until: None, refusal: 0 });
+        let delayed = || {
+            let Reverse(delayed) = self.delayed.iter().find(|Reverse(delayed)| delayed.item.id == id)?;
+            Some(Found { item: delayed.item.clone(), until: Some(delayed.until), refusal: delayed.refusal })
+        };
         ready.or_else(delayed).or_else(|| self.suspects.find(id))
     }
 

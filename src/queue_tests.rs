@@ -38,10 +38,20 @@ fn a_message_is_found_wherever_it_waits_and_nowhere_once_it_has_left() {
     let mut queue = Queue::new(100);
     queue.push(item(1, 1));
     queue.delay(item(2, 1), Timestamp(50));
-    let when = |id| queue.find(MessageId(id)).map(|(_, not_before)| not_before);
+    let when = |id| queue.find(MessageId(id)).map(|found| found.until);
     assert_eq!((when(1), when(2), when(3)), (Some(None), Some(Some(Timestamp(50))), None));
     assert_eq!(ids(&queue.pull(Timestamp(0), 9, |_| 1)), [1]);
     assert!(queue.find(MessageId(1)).is_none());
+}
+
+#[test]
+fn of_a_message_that_waits_to_be_tried_again_the_last_refusal_is_known_until_its_time_comes() {
+    let mut queue = Queue::new(100);
+    queue.delay_refused(item(1, 1), Timestamp(50), 0x45);
+    let refusal = |queue: &Queue<Job>| queue.find(MessageId(1)).map(|found| (found.until, found.refusal));
+    assert_eq!(refusal(&queue), Some((Some(Timestamp(50)), 0x45)));
+    queue.end_delays(Timestamp(50));
+    assert_eq!(refusal(&queue), Some((None, 0)));
 }
 
 #[test]
@@ -171,7 +181,7 @@ fn what_is_known_of_a_message_far_back_is_kept() {
     let sent = Item { priority: 2, attempts: 7, vague_refusals: 2, done: 0b101, queued_at: Timestamp(61_234), ..item(5, 3) };
     let sent = Item { suspicion: Suspicion { deaths: 1, alone: 0 }, ..sent };
     queue.push(sent.clone());
-    let (found, _) = queue.find(MessageId(5)).unwrap();
+    let found = queue.find(MessageId(5)).unwrap().item;
     let taken = take_out(&mut queue, |item| item.done == 0b101);
     for kept in [&found, &taken[0]] {
         assert_eq!((kept.id, kept.account, kept.priority, kept.attempts), (sent.id, sent.account, 2, 7));
@@ -346,7 +356,7 @@ fn a_suspect_leaves_alone_and_never_with_the_others() {
 fn a_suspect_is_found_expires_and_is_taken_out_like_any_other() {
     let mut queue = Queue::new(100);
     (1..=4).for_each(|id| queue.delay(Item { expires_at: Timestamp(id * 10), ..suspect(id) }, Timestamp(50)));
-    assert_eq!(queue.find(MessageId(3)).map(|(_, until)| until), Some(Some(Timestamp(50))));
+    assert_eq!(queue.find(MessageId(3)).map(|found| found.until), Some(Some(Timestamp(50))));
     assert_eq!(queue.expire(Timestamp(10)).len(), 1);
     assert_eq!(queue.remove(AccountKey(1), 0, MessageId(2)).map(|item| item.id.0), Some(2));
     assert_eq!(queue.take_aside(|item| item.id.0 == 3).len(), 1);
@@ -437,7 +447,7 @@ fn a_large_payload_does_not_wait_in_memory() {
     let mut queue = Queue::new(100);
     queue.push(large(1));
     queue.delay(large(2), Timestamp(5));
-    let held = |id, queue: &Queue<Job>| queue.find(MessageId(id)).is_some_and(|(item, _)| item.payload.is_some());
+    let held = |id, queue: &Queue<Job>| queue.find(MessageId(id)).is_some_and(|found| found.item.payload.is_some());
     assert!(!held(1, &queue) && !held(2, &queue));
     let pulled = queue.pull(Timestamp(9), 9, |_| 1);
     assert_eq!((pulled.items.len(), pulled.load.len()), (0, 2), "they are read back when their turn comes");

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::views;
 use crate::config::limits;
-use crate::control::protocol::{Answer, QuarantineAction, Refusal, Reply, Request};
+use crate::control::protocol::{Answer, Number, QuarantineAction, Refusal, Reply, Request};
 
 /// Longer than the gateway's own patience with its disk, so that its words arrive. What it is told to do may take any time.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,10 +66,24 @@ pub enum Command {
         #[command(subcommand)]
         action: Option<QuarantineCommand>,
     },
-    /// Where is this message?
+    /// Where is this message? By its id, by the number it goes to, or by what the operator calls it.
+    #[command(group = clap::ArgGroup::new("which").required(true))]
     Message {
         /// The id the application was given.
-        id: String,
+        #[arg(group = "which")]
+        id: Option<String>,
+
+        /// The newest messages to this number, pending or finished: as the application writes it, or with + and the country.
+        #[arg(long, value_name = "NUMBER", group = "which")]
+        to: Option<String>,
+
+        /// Messages that have this id at the operator, as its response or its receipt writes it.
+        #[arg(long, value_name = "ID", group = "which")]
+        operator_id: Option<String>,
+
+        /// The operator whose id it is, where several may have given it.
+        #[arg(long, value_name = "NAME", requires = "operator_id", conflicts_with_all = ["id", "to"])]
+        operator: Option<String>,
     },
     /// Read the configuration again; a faulty one is refused whole.
     Reload,
@@ -114,7 +128,10 @@ impl From<&Command> for Request {
                 };
                 Request::Quarantine { action, id }
             }
-            Command::Message { id } => Request::Message { id: id.clone() },
+            Command::Message { id: Some(id), .. } => Request::Message { id: id.clone() },
+            Command::Message { id: None, to, operator_id, operator } => {
+                Request::Messages { to: to.clone().map(Number), operator_id: operator_id.clone(), operator: operator.clone() }
+            }
             Command::Reload => Request::Reload,
             Command::Drain => Request::Drain,
             Command::Version => Request::Version,
@@ -271,9 +288,26 @@ mod tests {
     #[test]
     fn every_command_of_the_protocol_has_its_word_on_the_command_line() {
         for name in crate::control::protocol::COMMANDS {
-            let args = if name == "message" { parsed(&[name, "gw1"]) } else { parsed(&[name, "--json"]) };
+            let args = match name {
+                "message" => parsed(&[name, "gw1"]),
+                "messages" => parsed(&["message", "--to", "0401234567"]),
+                _ => parsed(&[name, "--json"]),
+            };
             let request = serde_json::to_value(Request::from(&args.command)).unwrap();
             assert_eq!(request["command"], name);
+        }
+    }
+
+    #[test]
+    fn a_message_is_asked_for_in_one_way_at_a_time() {
+        let request = |words: &[&str]| serde_json::to_value(Request::from(&parsed(words).command)).unwrap();
+        let by_id = request(&["message", "--operator-id", "0a1b", "--operator", "elisa"]);
+        assert_eq!(by_id, serde_json::json!({"command": "messages", "operator_id": "0a1b", "operator": "elisa"}));
+        let to = request(&["message", "--to", "+358 40 1234567"]);
+        assert_eq!(to, serde_json::json!({"command": "messages", "to": "+358 40 1234567"}));
+        for words in [&[][..], &["gw1", "--to", "1"], &["--to", "1", "--operator-id", "2"], &["--to", "1", "--operator", "a"]] {
+            use clap::Parser;
+            assert!(Cli::try_parse_from([&["ctl", "message"], words].concat()).is_err(), "{words:?}");
         }
     }
 

@@ -10,6 +10,9 @@ use crate::gateway::{AccountState, Gateway, OperatorState, message_id_text, mono
 use crate::ledger::{MessageStatus, Rules};
 use crate::message::{Masked, MessageId, OperatorKey};
 use crate::operator::pool::{BindStatus, Pool};
+use crate::queue::Found;
+use crate::smpp::CommandStatus;
+use crate::smpp::status::Shown;
 
 /// How long the journal may take to answer: longer than a slow commit, shorter than the patience of who asks.
 pub(super) const JOURNAL_PATIENCE: Duration = Duration::from_secs(5);
@@ -239,21 +242,25 @@ pub(super) fn message_id(gateway: &Gateway, text: &str) -> Result<MessageId, Ref
 }
 
 pub(super) async fn message(gateway: &Gateway, text: &str) -> Result<Message, Refusal> {
-    let settings = gateway.settings();
-    let node = &settings.config.node.name;
     let id = message_id(gateway, text)?;
-    let (status, job) = ask(gateway, move |lookup| (lookup.status(id), lookup.job(id))).await?;
-    let Some(status) = status else {
-        let kept = settings.config.messages.history;
-        let id = message_id_text(node, id, false);
-        return Err(Refusal::new(format!(
+    message_of(gateway, id).await?.ok_or_else(|| {
+        let settings = gateway.settings();
+        let (id, kept) = (message_id_text(&settings.config.node.name, id, false), settings.config.messages.history);
+        Refusal::new(format!(
             "no message {id}: it was never accepted, or is no more among the last {kept} finished since the start"
-        )));
-    };
+        ))
+    })
+}
+
+/// What is known of a message; `None` when nothing is.
+pub(super) async fn message_of(gateway: &Gateway, id: MessageId) -> Result<Option<Message>, Refusal> {
+    let (status, job) = ask(gateway, move |lookup| (lookup.status(id), lookup.job(id))).await?;
+    let Some(status) = status else { return Ok(None) };
+    let settings = gateway.settings();
     let message = job.as_ref().map(|job| &job.message);
     let name = |key: &OperatorKey| gateway.operator_names.name(key.0);
-    Ok(Message {
-        id: message_id_text(node, id, message.is_some_and(|message| message.short_id)),
+    Ok(Some(Message {
+        id: message_id_text(&settings.config.node.name, id, message.is_some_and(|message| message.short_id)),
         place: place(gateway, id, &status),
         state: status.state.map_or("pending", |state| state.word()).to_owned(),
         expires_at: message.and_then(|message| moment(Some(message.expires_at))),
@@ -264,7 +271,7 @@ pub(super) async fn message(gateway: &Gateway, text: &str) -> Result<Message, Re
         finished_at: status.finished_at,
         destination: status.destination,
         parts: status.parts,
-    })
+    }))
 }
 
 fn place(gateway: &Gateway, id: MessageId, status: &MessageStatus) -> Place {
@@ -291,11 +298,16 @@ fn place(gateway: &Gateway, id: MessageId, status: &MessageStatus) -> Place {
         let found = state.queue(|queue| {
             let search = queue.len() <= SEARCHED;
             all_searched &= search;
-            let found = if search { queue.find(id) } else { None };
-            found.map(|(item, not_before)| (item.queued_at, item.attempts, not_before))
+            if search { queue.find(id) } else { None }
         });
-        if let Some((since, attempts, not_before)) = found {
-            return Place::Queue { operator: state.name.clone(), since: since.0, attempts, not_before: moment(not_before) };
+        if let Some(Found { item, until, refusal }) = found {
+            return Place::Queue {
+                operator: state.name.clone(),
+                since: item.queued_at.0,
+                attempts: item.attempts,
+                not_before: moment(until),
+                refused: (refusal != 0).then(|| Shown(CommandStatus::from(refusal)).to_string()),
+            };
         }
     }
     if all_searched { Place::Operator } else { Place::QueueOrOperator }

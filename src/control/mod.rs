@@ -8,6 +8,7 @@ mod limiters;
 pub mod protocol;
 mod quarantine;
 mod reload;
+mod search;
 mod server;
 #[cfg(test)]
 mod tests;

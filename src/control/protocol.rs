@@ -9,20 +9,24 @@
 //! Moments are unix milliseconds of the gateway's own clock, which every reply shows as `now`; sizes are octets. Numbers of
 //! subscribers are masked, and no text of a message is ever told. Fields may be added; those that are here stay.
 
+mod message;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use message::{FoundMessage, Message, Messages, Number, Place};
+
 use crate::config::{Fault, nearest};
-use crate::ledger::{PartStatus, UnmatchedReceipt};
+use crate::ledger::UnmatchedReceipt;
 use crate::message::Timestamp;
 
 /// The longest request, in octets, its newline included.
 pub const MAX_REQUEST: usize = 4 * 1024;
 
 /// The names of all commands.
-pub const COMMANDS: [&str; 12] = [
+pub const COMMANDS: [&str; 13] = [
     "stats",
     "accounts",
     "binds",
@@ -32,6 +36,7 @@ pub const COMMANDS: [&str; 12] = [
     "receipts",
     "quarantine",
     "message",
+    "messages",
     "reload",
     "drain",
     "version",
@@ -59,6 +64,17 @@ pub enum Request {
     /// Where is this message? The id as the application knows it.
     Message {
         id: String,
+    },
+    /// Which messages are these? Either those to a number, or those an operator knows by this id.
+    Messages {
+        /// As an application or a caller writes it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Number>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator_id: Option<String>,
+        /// Whose id it is; without it, whoever's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operator: Option<String>,
     },
     Reload,
     Drain,
@@ -90,6 +106,7 @@ impl Request {
             Request::Receipts => "receipts",
             Request::Quarantine { .. } => "quarantine",
             Request::Message { .. } => "message",
+            Request::Messages { .. } => "messages",
             Request::Reload => "reload",
             Request::Drain => "drain",
             Request::Version => "version",
@@ -167,6 +184,7 @@ pub enum Reply {
     Receipts { unmatched: Vec<UnmatchedReceipt>, parked: usize },
     Quarantine(Quarantine),
     Message(Box<Message>),
+    Messages(Messages),
     Reload(ReloadReport),
     Drain(Drained),
     Version(Version),
@@ -369,56 +387,6 @@ pub struct QuarantinedMessage {
     /// When its owner is told that it has expired.
     pub expires_at: Option<u64>,
     pub reason: String,
-}
-
-/// A message, pending or finished not too long ago.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Message {
-    pub id: String,
-    pub account: Arc<str>,
-    /// `pending`, or the final state's word: DELIVRD, UNDELIV, ...
-    pub state: String,
-    pub place: Place,
-    pub accepted_at: Option<u64>,
-    pub finished_at: Option<u64>,
-    pub expires_at: Option<u64>,
-    /// Masked.
-    pub source: Option<String>,
-    /// Masked.
-    pub destination: Option<String>,
-    /// Operators that may carry it by the configuration in force, in order of preference.
-    pub route: Vec<Arc<str>>,
-    /// Empty until an operator has answered for a part.
-    pub parts: Vec<PartStatus>,
-}
-
-/// Where a message is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "at")]
-pub enum Place {
-    /// In an operator's queue.
-    Queue {
-        operator: Arc<str>,
-        since: u64,
-        attempts: u16,
-        not_before: Option<u64>,
-    },
-    /// On its way to an operator whose response is awaited.
-    Operator,
-    /// Taken by the operator; its receipt is awaited.
-    Receipt,
-    /// It brings sessions down, the last time that of `operator`.
-    Quarantine {
-        operator: Arc<str>,
-        since: u64,
-        attempts: u8,
-        reason: String,
-    },
-    /// No operator of the configuration may carry it: it waits for a reload.
-    Unrouted,
-    /// In a queue too long to be searched, or on its way.
-    QueueOrOperator,
-    Finished,
 }
 
 /// What a reload changed.

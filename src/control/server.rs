@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::protocol::{Answer, MAX_REQUEST, Refusal, Reply, Request};
+use super::search::Searches;
 use super::{Action, access, gather, quarantine};
 use crate::gateway::{Gateway, monotonic};
 use crate::operator::pool::Pool;
@@ -54,6 +55,7 @@ struct Context {
     gateway: Arc<Gateway>,
     pool: Arc<Pool>,
     actions: mpsc::Sender<Action>,
+    searches: Searches,
 }
 
 impl Server {
@@ -70,7 +72,7 @@ impl Server {
         let metadata = fs::symlink_metadata(&path)?;
         let identity = (metadata.dev(), metadata.ino());
         let (stop, stopped) = watch::channel(false);
-        let context = Context { gateway, pool, actions };
+        let context = Context { gateway, pool, actions, searches: Searches::default() };
         let task = tokio::spawn(serve(listener, context, stopped));
         Ok(Server { path, identity, stop, task })
     }
@@ -278,6 +280,15 @@ impl Context {
             Request::Receipts => gather::receipts(gateway).await?,
             Request::Quarantine { action, id } => Reply::Quarantine(quarantine::act(gateway, action, id.as_deref()).await?),
             Request::Message { id } => Reply::Message(Box::new(gather::message(gateway, &id).await?)),
+            Request::Messages { to: Some(number), operator_id: None, operator: None } => {
+                Reply::Messages(self.searches.to(gateway, &number.0).await?)
+            }
+            Request::Messages { to: None, operator_id: Some(id), operator } => {
+                Reply::Messages(self.searches.known_as(gateway, &id, operator.as_deref()).await?)
+            }
+            Request::Messages { .. } => {
+                return Err(Refusal::new("messages: expected either to, a number, or operator_id, which may have an operator"));
+            }
             Request::Version => Reply::Version(gather::version(gateway)),
             Request::Drain => {
                 self.act(Action::Drain).await?;

@@ -81,14 +81,14 @@ impl OperatorState {
     /// Adds messages, each to be sent not before the moment given with it.
     pub fn push_all(&self, items: impl IntoIterator<Item = (Item<Job>, Timestamp)>, now: Timestamp) {
         let mut queue = lock(&self.queue);
-        for (item, not_before) in items {
-            if not_before > now.min(item.queued_at) {
-                queue.delay(item, not_before);
-            } else {
-                queue.push(item);
-            }
-        }
+        items.into_iter().for_each(|(item, not_before)| put(&mut queue, item, not_before, 0, now));
         drop(queue);
+        self.ready.notify_one();
+    }
+
+    /// Adds a message that an operator has refused with this status, 0 if it has not said anything; to be tried again not before that moment.
+    pub fn push_again(&self, (item, not_before): (Item<Job>, Timestamp), refusal: u32, now: Timestamp) {
+        put(&mut lock(&self.queue), item, not_before, refusal, now);
         self.ready.notify_one();
     }
 
@@ -151,6 +151,14 @@ impl OperatorState {
     /// Wakes a bind that may send.
     pub fn wake(&self) {
         self.ready.notify_one();
+    }
+}
+
+fn put(queue: &mut Queue<Job>, item: Item<Job>, not_before: Timestamp, refusal: u32, now: Timestamp) {
+    if not_before > now.min(item.queued_at) {
+        queue.delay_refused(item, not_before, refusal);
+    } else {
+        queue.push(item);
     }
 }
 

@@ -122,6 +122,24 @@ impl Settings {
         self.by_system_id.get(system_id).and_then(|key| self.accounts.get(key))
     }
 
+    /// By which rules the numbers of an account's messages are completed; of one that is not configured any more, without a country.
+    pub fn numbers_of(&self, account: AccountKey) -> &NumberRules {
+        self.account(account).map_or(&self.inbound_numbers, |account| &account.policy.numbers)
+    }
+
+    /// All rules by which numbers are completed, those of each country once.
+    pub fn all_numbers(&self) -> Vec<&NumberRules> {
+        let mut countries = vec![None];
+        let mut rules = vec![&self.inbound_numbers];
+        for account in self.accounts.values() {
+            if !countries.contains(&account.config.country) {
+                countries.push(account.config.country);
+                rules.push(&account.policy.numbers);
+            }
+        }
+        rules
+    }
+
     pub fn operator(&self, key: OperatorKey) -> Option<&Arc<OperatorSettings>> {
         self.operators.get(&key)
     }

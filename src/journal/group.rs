@@ -7,9 +7,10 @@ use tokio::sync::mpsc;
 
 use super::failed::Failure;
 use super::{Ack, Batch, Commit, Gate, Host, Lookup, Question, SpoolLog, Unwritten};
+use crate::ledger::{Among, Look, Recipient, Sought};
 use crate::ledger::{Effect, Event, Ledger, MessageStatus, Quarantined, Status, Turn, UnmatchedReceipt};
 use crate::link;
-use crate::message::{Job, Mail, MessageId};
+use crate::message::{Job, Mail, MessageId, OperatorKey};
 use crate::spool::{Disk, Room, Spool, Survivors};
 
 /// ESME_RSYSERR: not now, for no fault of the message (SMPP 3.4 section 5.1.3).
@@ -275,6 +276,15 @@ impl<L: crate::ledger::Log, R: crate::ledger::Rules> Lookup for Answering<'_, L,
     }
     fn quarantined(&self) -> Vec<Quarantined> {
         self.ledger.quarantined().collect()
+    }
+    fn search(&self, sought: &Sought, among: Among, below: MessageId) -> Look {
+        self.ledger.search(sought, among, below, self.rules)
+    }
+    fn correlated(&self, operator: Option<OperatorKey>, id: &[u8]) -> Vec<MessageId> {
+        self.ledger.correlated(operator, id, self.rules)
+    }
+    fn recipient(&mut self, id: MessageId) -> Option<Recipient> {
+        self.ledger.recipient(id, self.log)
     }
     fn read_failed(&mut self) -> bool {
         self.log.read_failed()

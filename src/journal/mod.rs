@@ -26,9 +26,10 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::ledger::{Among, Look, Recipient, Sought};
 use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Quarantined, Rules, Status, UnmatchedReceipt};
 use crate::link;
-use crate::message::{Job, Mail, MessageId, Timestamp};
+use crate::message::{Job, Mail, MessageId, OperatorKey, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
 pub use gate::Gate;
 use group::Group;
@@ -124,6 +125,11 @@ pub trait Lookup {
     fn unmatched(&self) -> Vec<UnmatchedReceipt>;
     fn parked(&self) -> usize;
     fn quarantined(&self) -> Vec<Quarantined>;
+    /// A slice of a search, see [`Ledger::search`].
+    fn search(&self, sought: &Sought, among: Among, below: MessageId) -> Look;
+    /// Messages that receipts with an operator's id would be for, see [`Ledger::correlated`].
+    fn correlated(&self, operator: Option<OperatorKey>, id: &[u8]) -> Vec<MessageId>;
+    fn recipient(&mut self, id: MessageId) -> Option<Recipient>;
     /// Did a look-up since the last call find nothing only because the disk could not be read just now?
     fn read_failed(&mut self) -> bool;
 }

@@ -7,6 +7,7 @@
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
+use super::pages::Pages;
 use crate::message::MessageId;
 
 /// Ids of one page: the bits of [`Page::present`].
@@ -18,6 +19,8 @@ const FIRST: usize = 8;
 #[derive(Debug)]
 pub(super) struct ById<T> {
     pages: HashMap<u64, Page<T>>,
+    /// The pages there are.
+    order: Pages,
     len: usize,
 }
 
@@ -74,6 +77,11 @@ impl<T> Page<T> {
         item
     }
 
+    /// Everything here, in order: this is the page of that number.
+    fn all(&self, page: u64) -> impl Iterator<Item = (MessageId, &T)> {
+        ids(page, self.present).zip(self.items.iter().flatten())
+    }
+
     /// Gives memory back when half of it holds nothing.
     fn tidy(&mut self) {
         if self.present.count_ones() as usize * 2 <= self.items.capacity() {
@@ -91,7 +99,7 @@ fn place(id: MessageId) -> (u64, u32) {
 
 impl<T> ById<T> {
     pub fn new() -> Self {
-        ById { pages: HashMap::new(), len: 0 }
+        ById { pages: HashMap::new(), order: Pages::default(), len: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -116,19 +124,25 @@ impl<T> ById<T> {
     /// Puts a thing in; returns the one it replaces.
     pub fn insert(&mut self, id: MessageId, item: T) -> Option<T> {
         let (page, bit) = place(id);
-        let replaced = self.pages.entry(page).or_insert_with(Page::new).insert(bit, item);
+        let order = &mut self.order;
+        let begun = || {
+            order.insert(page);
+            Page::new()
+        };
+        let replaced = self.pages.entry(page).or_insert_with(begun).insert(bit, item);
         self.len += usize::from(replaced.is_none());
         replaced
     }
 
     pub fn remove(&mut self, id: MessageId) -> Option<T> {
-        let (page, bit) = place(id);
-        let Entry::Occupied(mut entry) = self.pages.entry(page) else { return None };
+        let (number, bit) = place(id);
+        let Entry::Occupied(mut entry) = self.pages.entry(number) else { return None };
         let page = entry.get_mut();
         let item = page.remove(bit)?;
         self.len -= 1;
         if page.present == 0 {
             entry.remove();
+            self.order.remove(number);
         } else {
             page.tidy();
         }
@@ -137,20 +151,38 @@ impl<T> ById<T> {
 
     /// Everything, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (MessageId, &T)> {
-        self.pages.iter().flat_map(|(page, held)| ids(*page, held.present).zip(held.items.iter().flatten()))
+        self.pages.iter().flat_map(|(page, held)| held.all(*page))
     }
 
     /// The pages there are, in order; for [`ids_of`](Self::ids_of).
     pub fn pages(&self) -> Vec<u64> {
-        let mut pages: Vec<u64> = self.pages.keys().copied().collect();
-        pages.sort_unstable();
-        pages
+        self.order.iter().collect()
+    }
+
+    /// The last page before this one; for [`items_of`](Self::items_of).
+    pub fn page_before(&self, page: u64) -> Option<u64> {
+        self.order.before(page)
+    }
+
+    /// Everything of a page, in order.
+    pub fn items_of(&self, page: u64) -> impl Iterator<Item = (MessageId, &T)> {
+        self.pages.get(&page).into_iter().flat_map(move |held| held.all(page))
     }
 
     /// The ids of a page now, in order.
     pub fn ids_of(&self, page: u64) -> impl Iterator<Item = MessageId> + use<T> {
         ids(page, self.pages.get(&page).map_or(0, |held| held.present))
     }
+}
+
+/// The page an id stands on.
+pub(super) fn page_of(id: MessageId) -> u64 {
+    place(id).0
+}
+
+/// The first id that may stand on a page.
+pub(super) fn first_of(page: u64) -> MessageId {
+    MessageId(page * IDS)
 }
 
 fn ids(page: u64, present: u32) -> impl Iterator<Item = MessageId> {
@@ -182,6 +214,10 @@ mod tests {
             }
             let in_order: Vec<MessageId> = map.pages().into_iter().flat_map(|page| map.ids_of(page)).collect();
             prop_assert_eq!(in_order, model.keys().copied().collect::<Vec<_>>());
+            let newest_first = std::iter::successors(map.page_before(u64::MAX), |page| map.page_before(*page));
+            let by_page: Vec<_> = newest_first.flat_map(|page| map.items_of(page)).map(|(id, value)| (id, *value)).collect();
+            prop_assert_eq!(by_page.len(), model.len());
+            prop_assert_eq!(by_page.into_iter().collect::<BTreeMap<_, _>>(), model.clone());
             prop_assert_eq!(map.iter().map(|(id, value)| (id, *value)).collect::<BTreeMap<_, _>>(), model);
         }
     }
@@ -198,6 +234,6 @@ mod tests {
         assert!(map.pages.values().all(|page| page.items.capacity() <= 2));
         map.remove(MessageId(5));
         map.remove(MessageId(37));
-        assert!(map.pages.is_empty());
+        assert!(map.pages.is_empty() && map.pages().is_empty());
     }
 }

@@ -181,9 +181,14 @@ impl Correlation {
         self.shards[shard(key)].iter_hash(key.0).filter(move |entry| entry.key == key).map(|entry| entry.target())
     }
 
+    /// The messages that stand under the key.
+    pub fn messages(&self, key: Key) -> impl Iterator<Item = MessageId> {
+        self.targets(key).map(|target| target.message)
+    }
+
     /// A message that stands under the key.
     pub fn look(&self, key: Key) -> Option<MessageId> {
-        self.targets(key).next().map(|target| target.message)
+        self.messages(key).next()
     }
 
     /// Forgets what need not be kept, a slice at a time: as much is looked at as makes up for what came since the last call.
@@ -234,7 +239,10 @@ fn fit(sent_to: u32, (source, destination): (u32, u32)) -> Option<Fit> {
     (source == 0).then_some(Fit::Unknown)
 }
 
-/// The last seven digits of an address as a number, plus one so that it is never 0; 0 when it has fewer than seven digits. Seven
+/// What stands for the last digits of an address that has too few.
+pub const NO_SUFFIX: u32 = 0;
+
+/// The last seven digits of an address as a number, plus one so that it is never [`NO_SUFFIX`], for fewer than seven digits. Seven
 /// survive every way of writing a number: national, international, with or without `+`.
 pub fn suffix(digits: &[u8]) -> u32 {
     const DIGITS: usize = 7;
@@ -250,7 +258,7 @@ pub fn suffix(digits: &[u8]) -> u32 {
         scale *= 10;
         count += 1;
     }
-    if count == DIGITS { value + 1 } else { 0 }
+    if count == DIGITS { value + 1 } else { NO_SUFFIX }
 }
 
 #[cfg(test)]

@@ -183,6 +183,16 @@ impl Index {
         self.items.pages()
     }
 
+    /// The last group before this one; for [`items_of`](Self::items_of).
+    pub fn page_before(&self, page: u64) -> Option<u64> {
+        self.items.page_before(page)
+    }
+
+    /// Everything of a group, in order.
+    pub fn items_of(&self, page: u64) -> impl Iterator<Item = (MessageId, &Item)> {
+        self.items.items_of(page)
+    }
+
     /// The ids of a group now, in order.
     pub fn ids_of(&self, page: u64) -> impl Iterator<Item = MessageId> + use<> {
         self.items.ids_of(page)

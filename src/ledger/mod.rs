@@ -17,6 +17,7 @@ mod event;
 mod index;
 mod known;
 mod mo;
+mod pages;
 mod parking;
 mod part;
 mod put_off;
@@ -24,6 +25,7 @@ mod quarantine;
 mod receipt_mail;
 mod receipts;
 mod restore;
+mod search;
 mod sent;
 mod status;
 #[cfg(test)]
@@ -45,6 +47,7 @@ pub use event::{
 };
 pub use quarantine::{Case, Quarantined};
 pub use restore::Restored;
+pub use search::{Among, Look, Recipient, Sought};
 use status::History;
 pub use status::{MessageStatus, PartStatus, UnmatchedReceipt};
 

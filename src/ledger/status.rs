@@ -11,8 +11,9 @@ use super::event::Received;
 use super::index::{Pending, What};
 use super::part::{Part, PartState, Parts};
 use super::quarantine::Case;
+use super::search::Recipient;
 use super::{Ledger, Log};
-use crate::message::{AccountKey, Job, Masked, Message, MessageId, Names, Timestamp};
+use crate::message::{AccountKey, Address, Job, Masked, Message, MessageId, Names, Timestamp};
 use crate::receipt::State;
 
 /// A message, pending or finished.
@@ -121,6 +122,12 @@ impl Finished {
         }
     }
 
+    /// Who got it.
+    pub fn recipient(&self) -> Recipient {
+        let number = self.accepted_at.as_ref().map(|(_, digits)| Address { digits: digits.clone(), ..Address::default() });
+        Recipient { account: self.account, number }
+    }
+
     fn status(&self, accounts: &Names, operators: &Names) -> MessageStatus {
         let accepted = self.accepted_at.as_ref();
         MessageStatus {
@@ -180,6 +187,16 @@ impl History {
 
     pub fn contains(&self, id: MessageId) -> bool {
         self.finished.contains(id)
+    }
+
+    /// The last group of neighbouring ids before this one; for [`items_of`](Self::items_of).
+    pub fn page_before(&self, page: u64) -> Option<u64> {
+        self.finished.page_before(page)
+    }
+
+    /// Everything of a group, in order of the ids.
+    pub fn items_of(&self, page: u64) -> impl Iterator<Item = (MessageId, &Finished)> {
+        self.finished.items_of(page)
     }
 }
 

@@ -5,6 +5,7 @@ mod inbound;
 mod quarantine;
 mod receipts;
 mod replay;
+mod search;
 mod sending;
 
 use super::index::What;

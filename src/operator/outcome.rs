@@ -50,6 +50,14 @@ impl Setback {
         matches!(self, Setback::Unknown | Setback::Died(_))
     }
 
+    /// The status the operator refused it with; 0 when it has said nothing.
+    pub fn status(self) -> u32 {
+        match self {
+            Setback::Refused { status, .. } | Setback::RefusedSession { status, .. } => status,
+            Setback::Unknown | Setback::Died(_) => 0,
+        }
+    }
+
     /// What speaks against the message from now on.
     pub fn suspicion(self, before: Suspicion) -> Suspicion {
         match self {

@@ -374,7 +374,7 @@ impl<'a> Traffic<'a> {
             Decision::Retry { to, delay } => {
                 item.attempts = item.attempts.saturating_add(1);
                 let now = self.context.gateway.clock.now();
-                self.context.gateway.operator(to).push((item, now.plus(delay)), now);
+                self.context.gateway.operator(to).push_again((item, now.plus(delay)), setback.status(), now);
             }
             Decision::Fail(failure) => {
                 let open = ledger::all_parts(total) & !item.done;

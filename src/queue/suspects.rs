@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Item;
+use super::{Found, Item};
 use crate::message::{MessageId, Timestamp};
 
 /// Sessions that died in a row while a message was in flight, after which it is sent alone. One death says little: everything in
@@ -83,9 +83,9 @@ impl<P> Suspects<P> {
         self.waiting.values().map(|item| item.queued_at).min()
     }
 
-    pub fn find(&self, id: MessageId) -> Option<(Item<P>, Option<Timestamp>)> {
+    pub fn find(&self, id: MessageId) -> Option<Found<P>> {
         let found = self.waiting.iter().find(|(_, item)| item.id == id);
-        found.map(|((until, _), item)| (item.clone(), Some(*until)))
+        found.map(|((until, _), item)| Found { item: item.clone(), until: Some(*until), refusal: 0 })
     }
 
     pub fn contains(&self, id: MessageId) -> bool {

@@ -104,6 +104,21 @@ impl NumberRules {
         }
     }
 
+    /// The numbers that somebody may mean who writes one down: what an application would reach with it that says nothing of its type, or
+    /// calls it national.
+    ///
+    /// # Errors
+    ///
+    /// When it is neither, [`InvalidNumber`] as for the former.
+    pub fn readings(&self, text: &[u8]) -> Result<SmallVec<[Address; 2]>, InvalidNumber> {
+        let unmarked = self.normalise(&Address::new(TON_UNKNOWN, 0, text));
+        let national = self.normalise(&Address::new(TON_NATIONAL, 0, text));
+        match (unmarked, national) {
+            (Err(error), Err(_)) => Err(error),
+            (unmarked, national) => Ok(unmarked.into_iter().chain(national).collect()),
+        }
+    }
+
     fn marked_international(&self, digits: &[u8]) -> Result<Option<Address>, InvalidNumber> {
         if let Some(number) = self.after_zeros(digits) {
             return self.complete(number).map(Some);

@@ -209,3 +209,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_number_somebody_writes_down_is_read_as_applications_of_the_country_would_write_it() {
+    let readings = |country: &str, text: &str| {
+        let readings = rules(country).readings(text.as_bytes());
+        readings.map(|all| all.iter().map(|number| number.text().into_owned()).collect::<Vec<_>>())
+    };
+    for text in ["+358 40 1234567", "00358401234567", "0401234567", "401234567", "040-123 45 67"] {
+        assert!(readings("FI", text).unwrap().contains(&"358401234567".to_owned()), "{text}");
+    }
+    assert!(!readings("", "0401234567").unwrap().contains(&"358401234567".to_owned()));
+    assert_eq!(readings("FI", "13123"), Ok(vec!["13123".into(), "13123".into()]));
+    assert_eq!(readings("FI", "call me"), Err(InvalidNumber::NotDigits));
+}

@@ -1,11 +1,13 @@
 //! The replies of the control socket as tables for people: aligned, without colours, narrow enough for a small terminal.
 
 mod format;
+mod message;
 #[cfg(test)]
 mod tests;
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use format::{age, count, ratio, size, span, utc};
+pub use message::message_line;
 
 use crate::config::Fault;
 use crate::control::protocol::*;
@@ -25,7 +27,8 @@ pub fn answer(answer: &Answer) -> String {
         Reply::Routes(reply) => routes(reply),
         Reply::Receipts { unmatched, parked } => receipts(unmatched, *parked, now),
         Reply::Quarantine(reply) => quarantine(reply, now),
-        Reply::Message(reply) => message(reply, now),
+        Reply::Message(reply) => message::message(reply, now),
+        Reply::Messages(reply) => message::messages(reply, now),
         Reply::Reload(reply) => reload(reply),
         Reply::Drain(reply) => drain(reply),
         Reply::Version(reply) => version(reply, now),
@@ -259,76 +262,6 @@ fn quarantine(quarantine: &Quarantine, now: u64) -> String {
     };
     let headings = ["MESSAGE", "ACCOUNT", "OPERATOR", "TO", ">TRIES", ">FOR", "REASON"];
     table(&headings, messages.iter().map(row))
-}
-
-fn message(message: &Message, now: u64) -> String {
-    let ago = |at: u64| format!("{}, {} ago", utc(at), age(now, at));
-    let expires = |at: u64| match at.checked_sub(now) {
-        Some(left) => format!("{}, in {}", utc(at), span(left)),
-        None => ago(at),
-    };
-    let time = |at: Option<u64>| at.map(ago).unwrap_or_default();
-    let mut text = facts([
-        ("message", message.id.clone()),
-        ("account", message.account.to_string()),
-        ("state", message.state.clone()),
-        ("where", place(&message.place, now)),
-        ("from", message.source.clone().unwrap_or_default()),
-        ("to", message.destination.clone().unwrap_or_default()),
-        ("accepted", time(message.accepted_at)),
-        ("finished", time(message.finished_at)),
-        (
-            "expires",
-            if message.finished_at.is_some() { String::new() } else { message.expires_at.map(expires).unwrap_or_default() },
-        ),
-        ("route", names(&message.route)),
-    ]);
-    if !message.parts.is_empty() {
-        let row = |(at, part): (usize, &crate::ledger::PartStatus)| {
-            let error = if part.error == 0 { String::new() } else { part.error.to_string() };
-            let operator = or_dash(part.operator.as_ref().map(|operator| operator.to_string()));
-            vec![(at + 1).to_string(), part.state.clone(), operator, part.operator_id.clone(), error]
-        };
-        text += "\n";
-        text += &table(&[">PART", "STATE", "OPERATOR", "OPERATOR'S ID", ">ERROR"], message.parts.iter().enumerate().map(row));
-    }
-    text
-}
-
-/// A message in one line: who may carry it, and where it is.
-pub fn message_line(message: &Message, now: u64) -> String {
-    if message.parts.is_empty() {
-        return format!("where    {}", place(&message.place, now));
-    }
-    let parts = message.parts.iter().enumerate().map(|(at, part)| {
-        let operator = part.operator.as_deref().unwrap_or("no operator yet");
-        let id = if part.operator_id.is_empty() { String::new() } else { format!(" as {}", part.operator_id) };
-        format!("part {:<4}{operator}{id}, {}", at + 1, part.state)
-    });
-    parts.collect::<Vec<_>>().join("\n")
-}
-
-fn place(place: &Place, now: u64) -> String {
-    match place {
-        Place::Queue { operator, since, attempts, not_before } => {
-            let mut text = format!("in the queue of {operator} for {}", age(now, *since));
-            if *attempts > 0 {
-                text += &format!(", {attempts} failed attempts");
-            }
-            if let Some(at) = not_before {
-                text += &format!(", due in {}", span(at.saturating_sub(now)));
-            }
-            text
-        }
-        Place::Quarantine { operator, since, attempts, reason } => {
-            format!("in quarantine for {} after {attempts} tries, the last at {operator}: {reason}", age(now, *since))
-        }
-        Place::Operator => "on its way to the operator, no response yet".to_owned(),
-        Place::Receipt => "with the operator, no receipt yet".to_owned(),
-        Place::Unrouted => "no operator may carry it: it waits for a reload".to_owned(),
-        Place::QueueOrOperator => "in a long queue, or on its way to the operator".to_owned(),
-        Place::Finished => String::new(),
-    }
 }
 
 fn reload(report: &ReloadReport) -> String {

@@ -239,19 +239,22 @@ fn unmatched_receipts_are_listed_newest_first_up_to_a_page() {
     assert!(shown(Reply::Receipts { unmatched: many, parked: 0 }).ends_with("\n10 more: --json shows all\n"));
 }
 
-#[test]
-fn a_message_shows_where_it_is_and_what_the_operator_calls_it() {
-    let part = |state: &str, operator_id: &str, error| PartStatus {
-        operator: Some("elisa".into()),
-        operator_id: operator_id.into(),
-        state: state.into(),
-        error,
-    };
-    let message = Message {
+fn part(state: &str, operator_id: &str, error: u16) -> PartStatus {
+    PartStatus { operator: Some("elisa".into()), operator_id: operator_id.into(), state: state.into(), error }
+}
+
+fn pending() -> Message {
+    Message {
         id: "gw10000002a".into(),
         account: "shop".into(),
         state: "pending".into(),
-        place: Place::Queue { operator: "elisa".into(), since: NOW - 60_000, attempts: 2, not_before: Some(NOW + 9_000) },
+        place: Place::Queue {
+            operator: "elisa".into(),
+            since: NOW - 60_000,
+            attempts: 2,
+            not_before: Some(NOW + 9_000),
+            refused: None,
+        },
         accepted_at: Some(NOW - 61_000),
         finished_at: None,
         expires_at: Some(NOW + 7_200_000),
@@ -259,7 +262,12 @@ fn a_message_shows_where_it_is_and_what_the_operator_calls_it() {
         destination: Some("35840****567".into()),
         route: vec!["elisa".into(), "telia".into()],
         parts: vec![part("sent", "0a1b2c3d", 0), part("UNDELIV", "0a1b2c3e", 27)],
-    };
+    }
+}
+
+#[test]
+fn a_message_shows_where_it_is_and_what_the_operator_calls_it() {
+    let message = pending();
     let expected = "\
 message     gw10000002a
 account     shop
@@ -278,8 +286,59 @@ PART  STATE    OPERATOR  OPERATOR'S ID  ERROR
     assert_eq!(shown(Reply::Message(Box::new(message.clone()))), expected);
     let line = message_line(&message, NOW);
     assert_eq!(line, "part 1   elisa as 0a1b2c3d, sent\npart 2   elisa as 0a1b2c3e, UNDELIV");
-    let unsent = Message { parts: Vec::new(), ..message };
+    let unsent = Message { parts: Vec::new(), ..message.clone() };
     assert_eq!(message_line(&unsent, NOW), "where    in the queue of elisa for 60 s, 2 failed attempts, due in 9 s");
+    let refused = Message { place: refused(), ..unsent };
+    let where_it_is = "where    in the queue of elisa for 60 s, 2 failed attempts, the last with ESME_RMSGQFUL 0x14, due in 9 s";
+    assert_eq!(message_line(&refused, NOW), where_it_is);
+    let soon = message_line(&refused, NOW + 9_000);
+    assert!(soon.ends_with(", due now"), "{soon}");
+}
+
+fn refused() -> Place {
+    let refused = Some("ESME_RMSGQFUL 0x14".into());
+    Place::Queue { operator: "elisa".into(), since: NOW - 60_000, attempts: 2, not_before: Some(NOW + 9_000), refused }
+}
+
+#[test]
+fn messages_to_a_number_show_where_each_is_newest_first() {
+    let found = |id: &str, place, finished_at, certain| FoundMessage {
+        message: Message { id: id.into(), place, finished_at, ..pending() },
+        certain,
+    };
+    let lost = |mut found: FoundMessage| {
+        found.message = Message { accepted_at: None, destination: None, state: "UNDELIV".into(), ..found.message };
+        found
+    };
+    let list = vec![
+        found("gw10000002d", refused(), None, true),
+        found("gw10000002c", Place::Receipt, None, true),
+        found("gw10000002b", Place::QueueOrOperator, None, true),
+        lost(found("gw10000002a", Place::Finished, Some(NOW - 3_000), false)),
+    ];
+    let expected = "\
+MESSAGE      ACCOUNT  ACCEPTED  TO            OPERATOR  STATE
+gw10000002d  shop     61 s ago  35840****567  elisa     ESME_RMSGQFUL 0x14, again in 9 s
+gw10000002c  shop     61 s ago  35840****567  elisa     sent, no receipt yet
+gw10000002b  shop     61 s ago  35840****567  elisa     queued, or on its way
+gw10000002a  shop            -  ?             elisa     UNDELIV 3 s ago
+
+smppgw ctl message ID tells more of one
+?: no more than the last digits of the number are known, another one may end in the same
+there are older ones: these are the newest
+";
+    assert_eq!(shown(Reply::Messages(Messages { messages: list, more: true, complete: true })), expected);
+}
+
+#[test]
+fn a_single_message_that_was_found_is_shown_whole() {
+    let found = |certain| vec![FoundMessage { message: pending(), certain }];
+    let whole = shown(Reply::Message(Box::new(pending())));
+    assert_eq!(shown(Reply::Messages(Messages { messages: found(true), more: false, complete: true })), whole);
+    let ended = shown(Reply::Messages(Messages { messages: found(true), more: false, complete: false }));
+    assert_eq!(ended, whole + "the search took too long and was ended: there may be older ones\n");
+    let unsure = shown(Reply::Messages(Messages { messages: found(false), more: false, complete: true }));
+    assert!(unsure.contains("35840****567?") && unsure.contains("another one may end in the same"), "{unsure}");
 }
 
 #[test]
