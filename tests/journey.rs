@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use smppgw::message::Address;
 use smppgw::simulator::Behaviour;
 use smppgw::simulator::smsc::Answer;
-use smppgw::smpp::{AddressView, BindKind, CommandId, CommandStatus, Frame, MessageView, encode};
+use smppgw::smpp::{AddressView, BindKind, CommandId, CommandStatus, Frame, MessageView, Tlvs, encode};
 use support::Daemon;
 use support::client::{Client, message, receipt, view};
 use support::operator::{Operator, Scripted, prompt, sent_before_a_fence};
@@ -164,6 +164,29 @@ fn a_permanent_error_is_reported_as_rejected_and_not_tried_again() {
     assert_eq!(receipt(&client.delivery()), (id, "REJECTD".to_owned()));
     assert_eq!(operator.counts().received, 1);
     story.ends_well();
+}
+
+/// user_message_reference means nothing to SMPP 3.3, and a centre may say only in its bind response that it knows no more than that.
+#[test]
+fn an_operator_of_smpp_3_3_is_sent_no_tlvs_whoever_says_that_it_is() {
+    let reference = [0x02, 0x04, 0, 2, 0, 7];
+    let told = |version| [&b"scripted\0"[..], &[0x02, 0x10, 0, 1, version]].concat();
+    let none = b"scripted\0".to_vec();
+    for (settings, answer, passed_on) in [
+        ("window = 10", told(0x34), true),
+        ("window = 10", none.clone(), true),
+        ("window = 10", told(0x33), false),
+        ("window = 10\ntlvs = false", told(0x34), false),
+    ] {
+        let operator = Scripted::listen();
+        let story = Setup::new(&[("elisa", operator.port())]).operators(settings).start();
+        let mut gateway = operator.accept_with(&answer);
+        story.client().submit(&MessageView { tlvs: Tlvs::encoded(&reference), ..message(NUMBER, b"Moi") }).expect("an id");
+        let submit = gateway.expect(CommandId::SubmitSm);
+        assert_eq!(!view(&submit).tlvs.is_empty(), passed_on, "{settings} {answer:?}");
+        gateway.answer(&submit, 0, b"1\0");
+        story.ends_well();
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod support;
 use std::time::Instant;
 
 use bytes::{BufMut, BytesMut};
-use smppgw::smpp::{BindKind, CommandId, Frame, MessageView};
+use smppgw::smpp::{BindKind, CommandId, Frame, MessageView, Tlvs};
 use support::client::{Client, THROTTLED, message, message_body, pdu, receipt};
 use support::operator::{Operator, Scripted, prompt};
 use support::scrape::{scrape, value};
@@ -143,5 +143,25 @@ fn what_waits_on_disk_for_an_operator_that_is_down_goes_to_the_next_one() {
     let refused = (0..2_000).filter(|_| is_throttled(&client.receive())).count() as u64;
     drop((gateway, first));
     second.wait_until(|counts| counts.accepted == 2_000 - refused);
+    story.ends_well();
+}
+
+/// They are read back 2 MiB at a time: what was not read goes with the next slice.
+#[test]
+fn large_messages_that_wait_for_an_operator_that_is_down_all_go_to_the_next_one() {
+    const MESSAGES: usize = 100;
+    let second = Operator::start(prompt());
+    let first = Scripted::listen();
+    let story = Setup::new(&[("first", first.port()), ("second", second.port())]).operators("window = 20").start();
+    let gateway = first.accept();
+    story.waits_for("smppgw_bind_up", &[("operator", "second")], 1.0);
+    let mut client = story.client();
+    let vendors = [&[0x14, 0x01, (60_000u16 >> 8) as u8, 60_000u16 as u8][..], &[0; 60_000]].concat();
+    let large = MessageView { registered_delivery: 0, tlvs: Tlvs::encoded(&vendors), ..message(NUMBER, b"Moi") };
+    for _ in 0..MESSAGES {
+        client.submit(&large).expect("an id");
+    }
+    drop((gateway, first));
+    second.wait_until(|counts| counts.accepted == MESSAGES as u64);
     story.ends_well();
 }

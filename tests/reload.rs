@@ -5,9 +5,9 @@ mod support;
 use std::collections::HashSet;
 
 use rustix::process::Signal;
-use smppgw::smpp::{AddressView, BindKind, CommandId, CommandStatus, MessageView, Version};
-use support::client::{Client, THROTTLED, message, message_body, pdu, string};
-use support::operator::{Operator, prompt};
+use smppgw::smpp::{AddressView, BindKind, CommandId, CommandStatus, MessageView, Tlvs, Version};
+use support::client::{Client, THROTTLED, message, message_body, pdu, string, view};
+use support::operator::{Operator, Scripted, prompt};
 use support::story::{Setup, Story};
 use support::{free_port, scrape};
 
@@ -151,6 +151,37 @@ fn what_no_operator_may_carry_waits_through_reloads_until_one_may() {
     reload(&mut story, &moved.text);
     telia.wait_until(|counts| counts.received == 1);
     assert_eq!(support::client::receipt(&client.delivery()).1, "DELIVRD");
+    story.ends_well();
+}
+
+/// They are read back 512 at a time, and 2 MiB: the order in which they were accepted is theirs all the same.
+#[test]
+fn many_messages_and_large_ones_that_wait_for_a_route_leave_in_their_order() {
+    let telia = Scripted::listen();
+    let setup = Setup::new(&[("elisa", 1)]).operators("window = 50");
+    let mut story = setup.start();
+    let mut client = story.client();
+    let vendors = [&[0x14, 0x01, (60_000u16 >> 8) as u8, 60_000u16 as u8][..], &[0; 60_000]].concat();
+    for number in 0..700 {
+        let text = format!("{number}");
+        let short = MessageView { registered_delivery: 0, ..message(NUMBER, text.as_bytes()) };
+        assert!(client.submit(&short).is_ok());
+        if number % 15 == 0 {
+            assert!(client.submit(&MessageView { tlvs: Tlvs::encoded(&vendors), ..short }).is_ok());
+        }
+    }
+    let moved = setup.replace("elisa", "telia").replace("127.0.0.1:1\"", &format!("127.0.0.1:{}\"", telia.port()));
+    reload(&mut story, &moved.text.replace("prefix = [\"\"]", "prefix = [\"999\"]"));
+    reload(&mut story, &moved.text);
+    let mut gateway = telia.accept();
+    for number in 0..700 {
+        for is_large in [false].into_iter().chain((number % 15 == 0).then_some(true)) {
+            let submit = gateway.expect(CommandId::SubmitSm);
+            let (text, found) = (String::from_utf8_lossy(view(&submit).short_message), !view(&submit).tlvs.is_empty());
+            assert_eq!((&*text, found), (&*number.to_string(), is_large));
+            gateway.answer(&submit, 0, b"1\0");
+        }
+    }
     story.ends_well();
 }
 

@@ -336,6 +336,16 @@ fn an_operator_without_tlvs_cannot_take_sar_or_payload() {
 }
 
 #[test]
+fn an_operator_of_smpp_3_3_has_no_tlvs() {
+    let with = |more: &str| SMALL.replace("name = \"elisa\"", &format!("name = \"elisa\"\ninterface_version = \"3.3\"\n{more}"));
+    let with = |more: &str| with(more).replace("[[operator.bind]]", "[[operator.bind]]\ntype = \"transmitter\"");
+    let config = parse(&with(""), "x.toml", &Memory::default()).expect("checked");
+    assert!(!config.operators[0].tlvs);
+    let faults = faults(&with("tlvs = true")).join("\n");
+    assert!(faults.contains("operator.tlvs: expected false: SMPP 3.3 has no TLVs"), "{faults}");
+}
+
+#[test]
 fn a_spool_holds_several_segments() {
     let fault = &faults("[spool]\nsegment_size = \"1GiB\"\nmax_size = \"2GiB\"\n")[0];
     assert_eq!(fault, "conf/x.toml:3: spool.max_size: expected at least 4GiB for these segments, found 2GiB");

@@ -79,7 +79,8 @@ impl Searches {
         search.told(&format!("known to {} as {}", operator.unwrap_or("any operator"), brief(id)), hint).await
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+    /// For as long as it is held, nobody else searches.
+    pub async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
         match timeout(TURN, self.0.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(Refusal::new("another search is under way: try again in a moment")),

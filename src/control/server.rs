@@ -237,7 +237,7 @@ impl Connection {
         let request = match Request::parse(line) {
             Ok(request) => request,
             Err(error) => {
-                tracing::debug!(peer = ?self.peer, error, "control request refused");
+                tracing::debug!(peer = ?self.peer, "a control request could not be read, and its peer was told why");
                 return self::line(&Refusal::new(error));
             }
         };

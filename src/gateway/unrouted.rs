@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::{Gateway, Settings, lock};
+use crate::journal::{Allowance, Lookup};
 use crate::ledger::{Event, Failure, PartSet, Waiting};
 use crate::message::{AccountKey, Job, MessageId, OperatorKey, Timestamp};
 use crate::receipt::State;
@@ -62,28 +63,33 @@ impl Gateway {
     /// Has some of those that are due read back and queued. To be called after a reload, and every second or so.
     pub fn route_stranded(self: &Arc<Self>) {
         let Some(journal) = self.journal().filter(|journal| !journal.gate().has_failed()) else { return };
-        for _ in 0..SLICES {
-            let slice: Vec<Stranded> = {
-                let due = &mut lock(&self.unrouted).due;
-                due.drain(..due.len().min(SLICE)).collect()
-            };
-            if slice.is_empty() {
-                return;
-            }
-            let (gateway, asked) = (self.clone(), slice.clone());
-            let told = journal.tell(move |lookup| {
-                for stranded in asked {
-                    match lookup.job(stranded.id) {
-                        None if lookup.read_failed() => lock(&gateway.unrouted).due.push_back(stranded),
-                        job => gateway.route(stranded, job),
-                    }
+        let due = lock(&self.unrouted).due.len();
+        for _ in 0..due.div_ceil(SLICE).min(SLICES) {
+            let gateway = self.clone();
+            journal.tell(move |lookup| gateway.route_slice(lookup));
+        }
+    }
+
+    fn route_slice(&self, lookup: &mut dyn Lookup) {
+        let slice: Vec<Stranded> = {
+            let due = &mut lock(&self.unrouted).due;
+            due.drain(..due.len().min(SLICE)).collect()
+        };
+        let mut allowance = Allowance::default();
+        let mut slice = slice.into_iter();
+        while !allowance.is_used_up()
+            && let Some(stranded) = slice.next()
+        {
+            match lookup.job(stranded.id) {
+                None if lookup.read_failed() => lock(&self.unrouted).due.push_back(stranded),
+                job => {
+                    allowance.count(job.as_deref());
+                    self.route(stranded, job);
                 }
-            });
-            if !told {
-                let due = &mut lock(&self.unrouted).due;
-                return slice.into_iter().rev().for_each(|stranded| due.push_front(stranded));
             }
         }
+        let due = &mut lock(&self.unrouted).due;
+        slice.rev().for_each(|stranded| due.push_front(stranded));
     }
 
     /// As if the journal had read each of those that are due, and found this.

@@ -33,7 +33,7 @@ use crate::message::{Job, Mail, MessageId, OperatorKey, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
 pub use gate::Gate;
 use group::Group;
-pub use read_back::ReadBack;
+pub use read_back::{Allowance, ReadBack};
 pub use recover::{Opened, open, resume};
 
 /// Batches that may wait for the thread; more make the sessions stop reading.

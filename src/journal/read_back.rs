@@ -6,6 +6,24 @@ use super::Lookup;
 use crate::message::{MessageId, Payload};
 use crate::queue::{LOAD_OCTETS, Queue};
 
+/// How much is read in one question: large payloads would fill the memory, and keep the journal from its work.
+#[derive(Debug, Default)]
+pub struct Allowance {
+    octets: usize,
+}
+
+impl Allowance {
+    /// Are more than [`LOAD_OCTETS`] read?
+    pub fn is_used_up(&self) -> bool {
+        self.octets > LOAD_OCTETS
+    }
+
+    /// This has been read.
+    pub fn count(&mut self, payload: Option<&impl Payload>) {
+        self.octets += payload.map_or(0, Payload::octets);
+    }
+}
+
 /// What a queue asked for, as far as it could be read.
 #[derive(Debug)]
 pub struct ReadBack<P> {
@@ -17,23 +35,23 @@ pub struct ReadBack<P> {
 }
 
 impl<P: Payload> ReadBack<P> {
-    /// Reads them in order, until there are more than [`LOAD_OCTETS`]: large ones would fill the memory, and keep the journal from its work.
+    /// Reads them in order, as far as the [`Allowance`] goes.
     pub fn of(
         ids: Vec<MessageId>,
         lookup: &mut dyn Lookup,
         read: impl Fn(&mut dyn Lookup, MessageId) -> Option<Arc<P>>,
     ) -> ReadBack<P> {
         let mut back = ReadBack { payloads: Vec::with_capacity(ids.len()), lost: Vec::new(), is_rest: false };
-        let mut octets = 0;
+        let mut allowance = Allowance::default();
         for id in ids {
-            if octets > LOAD_OCTETS {
+            if allowance.is_used_up() {
                 back.is_rest = true;
                 break;
             }
             match read(lookup, id) {
                 None if lookup.read_failed() => back.is_rest = true,
                 payload => {
-                    octets += payload.as_deref().map_or(0, Payload::octets);
+                    allowance.count(payload.as_deref());
                     back.lost.extend(payload.is_none().then_some(id));
                     back.payloads.push((id, payload));
                 }

@@ -8,7 +8,7 @@ use hashbrown::{HashMap, HashSet};
 use tokio::time::timeout;
 
 use crate::gateway::{Gateway, OperatorState};
-use crate::journal::Journal;
+use crate::journal::{Allowance, Journal};
 use crate::ledger::Waiting;
 use crate::message::{Job, MessageId, OperatorKey, Timestamp};
 use crate::queue::{Item, Slice};
@@ -96,7 +96,8 @@ impl GiveWay {
             items.into_iter().for_each(|item| self.send_elsewhere(item, elsewhere, now));
         }
         let Slice { items, next } = state.queue(|queue| queue.slice(from, SLICE));
-        let mut going = self.payloads(items).await;
+        let (mut going, unread) = self.payloads(items).await;
+        let next = unread.or(next);
         going.retain(|_, job| elsewhere.takes(job));
         let end = next.map_or(MessageId(u64::MAX), |next| MessageId(next.0 - 1));
         // What has been sent to the operator in part must wait for it; what has left the queue meanwhile is not ours to move.
@@ -108,20 +109,36 @@ impl GiveWay {
         next.unwrap_or_default()
     }
 
-    /// The payloads of these messages, read back where they are not in memory, as far as that can be done now.
-    async fn payloads(&self, items: Vec<Item<Job>>) -> HashMap<MessageId, Arc<Job>> {
+    /// The payloads of these messages, read back where they are not in memory, as far as that can be done now; and from which one on they
+    /// are to be read later, when they are many octets.
+    async fn payloads(&self, items: Vec<Item<Job>>) -> (HashMap<MessageId, Arc<Job>>, Option<MessageId>) {
         let (hot, cold): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.payload.is_some());
         let mut payloads: HashMap<MessageId, Arc<Job>> =
             hot.into_iter().filter_map(|item| item.payload.map(|job| (item.id, job))).collect();
-        let ids: Vec<MessageId> = cold.into_iter().filter(|item| item.done == 0).map(|item| item.id).collect();
+        let mut ids: Vec<MessageId> = cold.into_iter().filter(|item| item.done == 0).map(|item| item.id).collect();
+        ids.sort_unstable();
         // While the disk fails nothing can be read, and questions would only pile up.
         let answers = |journal: &&Journal| !ids.is_empty() && !journal.gate().has_failed();
-        let Some(journal) = self.gateway.journal().filter(answers) else { return payloads };
-        let read = journal.ask(move |lookup| ids.into_iter().filter_map(|id| Some((id, lookup.job(id)?))).collect::<Vec<_>>());
-        if let Ok(Some(read)) = timeout(PATIENCE, read).await {
-            payloads.extend(read);
+        let Some(journal) = self.gateway.journal().filter(answers) else { return (payloads, None) };
+        let read = journal.ask(move |lookup| {
+            let (mut read, mut allowance) = (Vec::new(), Allowance::default());
+            for id in ids {
+                if allowance.is_used_up() {
+                    return (read, Some(id));
+                }
+                let job = lookup.job(id);
+                allowance.count(job.as_deref());
+                read.extend(job.map(|job| (id, job)));
+            }
+            (read, None)
+        });
+        match timeout(PATIENCE, read).await {
+            Ok(Some((read, unread))) => {
+                payloads.extend(read);
+                (payloads, unread)
+            }
+            _ => (payloads, None),
         }
-        payloads
     }
 
     fn send_elsewhere(&self, item: Item<Job>, elsewhere: &Elsewhere, now: Timestamp) {

@@ -22,6 +22,15 @@ pub struct Scratch {
     tlvs: BytesMut,
 }
 
+/// What holds for all that a bind sends now.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    pub operator: &'a Operator,
+    /// May TLVs that the application gave go along?
+    pub tlvs: bool,
+    pub now: Timestamp,
+}
+
 /// How this operator takes texts.
 pub fn carrier(operator: &Operator) -> Carrier {
     Carrier { alphabet: operator.alphabet, long_messages: operator.long_messages }
@@ -41,10 +50,10 @@ pub fn body(
     message: &Message,
     outgoing: &Outgoing<'_>,
     part: usize,
-    operator: &Operator,
-    now: Timestamp,
+    terms: &Terms<'_>,
     scratch: &mut Scratch,
 ) {
+    let Terms { operator, tlvs, now } = *terms;
     scratch.text.clear();
     scratch.tlvs.clear();
     let fields = outgoing.write(part, &mut scratch.text);
@@ -56,7 +65,7 @@ pub fn body(
     if fields.payload {
         tlv::put(&mut scratch.tlvs, TlvTag::MessagePayload, &scratch.text);
     }
-    if operator.tlvs {
+    if tlvs {
         scratch.tlvs.put_slice(&message.tlvs);
     }
     let validity = if operator.send_validity { validity(message, operator, now) } else { None };

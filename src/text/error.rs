@@ -19,6 +19,8 @@ pub enum TextError {
     PartTooLong,
     /// More than 255 parts, or more than 65,535 octets for an operator that takes whole texts.
     TooManyParts,
+    /// Parts have been sent, and since a reload it is cut into so few that none of those is left.
+    CutAnew,
 }
 
 impl TextError {
@@ -27,7 +29,7 @@ impl TextError {
         match self {
             TextError::UnknownCoding(_) | TextError::NotInCoding { .. } => 0x104,
             TextError::HeaderOverrun | TextError::HeaderTooLong => 0x43,
-            TextError::OddLength | TextError::PartTooLong | TextError::TooManyParts => 0x01,
+            TextError::OddLength | TextError::PartTooLong | TextError::TooManyParts | TextError::CutAnew => 0x01,
         }
     }
 }
@@ -41,6 +43,9 @@ impl fmt::Display for TextError {
             TextError::HeaderOverrun => f.write_str("user data header longer than the text"),
             TextError::HeaderTooLong => f.write_str("user data header leaves no room for text"),
             TextError::PartTooLong => f.write_str("part does not fit in one short message with its header"),
+            TextError::CutAnew => {
+                f.write_str("parts of the text were sent before a reload, and none of those it has now is left")
+            }
             TextError::TooManyParts => f.write_str("text needs more than 255 parts, or does not fit in one message_payload"),
         }
     }

@@ -104,10 +104,15 @@ impl Scripted {
 
     /// The gateway's next connection, its bind accepted.
     pub fn accept(&self) -> Client {
+        self.accept_with(b"scripted\0")
+    }
+
+    /// The same, with this body of the response.
+    pub fn accept_with(&self, body: &[u8]) -> Client {
         let (socket, _) = self.listener.accept().expect("the gateway connects");
         let mut gateway = Client::of(socket);
         let bind = gateway.receive();
-        gateway.answer(&bind, 0, b"scripted\0");
+        gateway.answer(&bind, 0, body);
         gateway
     }
 }

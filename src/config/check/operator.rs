@@ -30,6 +30,7 @@ const BIND_TYPES: [(&str, BindType); 3] =
     [("transceiver", BindType::Transceiver), ("transmitter", BindType::Transmitter), ("receiver", BindType::Receiver)];
 
 pub fn operator(section: Section<'_>, timers: &Timers) -> Operator {
+    let interface_version = section.choice("interface_version", InterfaceVersion::default(), &VERSIONS);
     let operator = Operator {
         name: name(&section),
         window: section.count("window", default::OPERATOR_WINDOW, limit::WINDOW),
@@ -45,12 +46,12 @@ pub fn operator(section: Section<'_>, timers: &Timers) -> Operator {
         addresses: addresses(section.table("addresses")),
         min_validity: section.duration("min_validity", Duration::ZERO, limit::MIN_VALIDITY),
         send_validity: section.flag("send_validity", true),
-        tlvs: section.flag("tlvs", true),
+        tlvs: section.flag("tlvs", interface_version != InterfaceVersion::V33),
         strict: section.flag("strict", false),
         receipt_time_zone: section
             .parsed("receipt_time_zone", "an offset such as \"+02:00\"", values::utc_offset)
             .unwrap_or(time::UtcOffset::UTC),
-        interface_version: section.choice("interface_version", InterfaceVersion::default(), &VERSIONS),
+        interface_version,
         binds: section.tables("bind").into_iter().filter_map(bind).collect(),
         line: section.line(),
     };
@@ -86,8 +87,10 @@ fn check_binds(section: &Section<'_>, operator: &Operator) {
 
 fn check_tlvs(section: &Section<'_>, operator: &Operator) {
     let version = operator.interface_version;
-    let tlvs = operator.tlvs && version != InterfaceVersion::V33;
-    if !tlvs && matches!(operator.long_messages, LongMessages::Sar | LongMessages::Payload) {
+    if operator.tlvs && version == InterfaceVersion::V33 {
+        section.error("tlvs", "expected false: SMPP 3.3 has no TLVs");
+    }
+    if !operator.tlvs && matches!(operator.long_messages, LongMessages::Sar | LongMessages::Payload) {
         section.error("long_messages", "expected udh8 | udh16 for an operator without TLVs");
     }
     let transceiver = operator.binds.iter().any(|bind| bind.kind == BindType::Transceiver);

@@ -95,6 +95,16 @@ async fn a_message_is_found_by_its_operators_id_with_receipts_and_without() {
     assert!(ask(" ", None).await["error"].as_str().unwrap().starts_with("expected the id that an operator gave"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_search_runs_at_a_time_and_who_waited_for_it_long_enough_is_told_to_try_again() {
+    let searches = crate::control::search::Searches::default();
+    let turn = searches.turn().await.expect("nobody else searches");
+    let refused = searches.turn().await.expect_err("it lasts");
+    assert_eq!(refused.error, "another search is under way: try again in a moment");
+    drop(turn);
+    assert!(searches.turn().await.is_ok());
+}
+
 #[tokio::test]
 async fn either_the_number_or_the_operators_id_is_asked_for() {
     let running = accepted([]).await;

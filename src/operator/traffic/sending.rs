@@ -190,12 +190,13 @@ impl Traffic<'_> {
             active.next = first_open(active.item.done, active.total);
             active.again = (active.item.attempts > 0).then(|| self.context.state.sends_again(active.item.id, active.total));
         }
+        let terms = submit::Terms { operator: config, tlvs: config.tlvs && self.link.session.tlvs_allowed(), now: time };
         let mut sent = 0;
         while active.next < active.total && room > 0 {
             let part = active.next;
             let token = Token { message: place, part };
             let scratch = &mut self.scratch;
-            let body = |out: &mut bytes::BytesMut| submit::body(out, &job.message, &outgoing, part.into(), config, time, scratch);
+            let body = |out: &mut bytes::BytesMut| submit::body(out, &job.message, &outgoing, part.into(), &terms, scratch);
             if self.link.session.send(now, CommandId::SubmitSm, token, body).is_err() {
                 break;
             }
@@ -212,7 +213,8 @@ impl Traffic<'_> {
 /// reload may have moved the boundaries of one that is half sent.
 fn total(outgoing: &Outgoing<'_>, done: ledger::PartSet) -> Result<u8, TextError> {
     let parts = u8::try_from(outgoing.count()).ok().filter(|parts| usize::from(*parts) <= ledger::MAX_PARTS);
-    parts.filter(|total| first_open(done, *total) < *total).ok_or(TextError::TooManyParts)
+    let total = parts.ok_or(TextError::TooManyParts)?;
+    if first_open(done, total) < total { Ok(total) } else { Err(TextError::CutAnew) }
 }
 
 /// The first part from 0 that is not in `done`; `total` when there is none.
