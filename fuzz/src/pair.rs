@@ -101,7 +101,7 @@ impl End {
     /// A session that has ended takes the connection along.
     fn hang_up(&self, other: &mut End, now: Instant) {
         if self.session.is_closed() {
-            other.session.handle_eof(now);
+            other.session.handle_eof();
             other.look(now);
         }
     }

@@ -134,7 +134,7 @@ impl User {
     }
 
     fn end(&mut self) {
-        self.session.handle_eof(self.now);
+        self.session.handle_eof();
         self.look();
         self.back.sort_unstable();
         assert_eq!(self.back, (0..self.sent).collect::<Vec<_>>(), "every token comes back once");

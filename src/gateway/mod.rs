@@ -157,6 +157,11 @@ impl Gateway {
         std::mem::take(&mut lock(&self.damaged))
     }
 
+    /// May a line be written about what a peer sends? It may send it again and again.
+    pub fn may_complain(&self) -> bool {
+        self.complaints.take(monotonic()).is_ok()
+    }
+
     /// Looks up a message's route in the configuration in force and queues it there.
     pub fn route_again(&self, mut waiting: Waiting) {
         let message = waiting.job.message.clone();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::Guard;
 
-use super::{AccountState, Gateway, OperatorState, Settings, monotonic};
+use super::{AccountState, Gateway, OperatorState, Settings};
 use crate::ledger::{Effect, Note, Rules, Waiting};
 use crate::message::{AccountKey, Job, Mail, Masked, OperatorKey, Timestamp};
 use crate::metrics::Counts;
@@ -85,7 +85,7 @@ impl<'a> Release<'a> {
             Effect::Finished { account } => self.account(account).1.finished += 1,
             Effect::MoUnroutable { operator, number } => {
                 self.gateway.inbound_metrics.unroutable.increment(1);
-                if self.gateway.complaints.take(monotonic()).is_ok() {
+                if self.gateway.may_complain() {
                     let number = Masked(&number.digits);
                     tracing::warn!(%operator, %number, "a mobile-originated message is refused: no [[inbound]] rule has its number");
                 }

@@ -16,9 +16,6 @@ use crate::spool::{Disk, Room, Spool, Survivors};
 /// ESME_RSYSERR: not now, for no fault of the message (SMPP 3.4 section 5.1.3).
 pub(super) const SYSTEM_ERROR: Status = 0x08;
 
-/// Records read per slice of compaction are bounded by the spool; this bounds slices per commit.
-const SLICES_PER_COMMIT: usize = 1;
-
 /// The state between commits.
 pub(super) struct Group<D: Disk, H: Host> {
     pub(super) spool: Spool<D>,
@@ -120,10 +117,7 @@ impl<D: Disk, H: Host> Group<D, H> {
         let mut log = SpoolLog::new(&mut self.spool, &mut self.unwritten);
         let mut turn = Turn { now: self.host.now(), log: &mut log, rules: &*rules, effects: &mut self.effects };
         self.ledger.tick(&mut turn);
-        for _ in 0..SLICES_PER_COMMIT {
-            if !self.spool.needs_compaction() {
-                return;
-            }
+        if self.spool.needs_compaction() {
             self.compact();
         }
     }

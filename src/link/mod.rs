@@ -85,7 +85,7 @@ impl<T> Link<T> {
         let moved = poll_fn(|context| self.poll(context)).await;
         let now = now();
         match moved {
-            Moved::In(0) => self.session.handle_eof(now),
+            Moved::In(0) => self.session.handle_eof(),
             // Who cannot be answered will ask again.
             Moved::In(_) if self.broken => self.session.handle_answers(now, &mut self.input),
             Moved::In(_) => {
@@ -99,7 +99,7 @@ impl<T> Link<T> {
             Moved::Time => self.session.handle_timeout(now),
             Moved::Broken => {
                 self.output.clear();
-                self.session.handle_eof(now);
+                self.session.handle_eof();
             }
         }
     }

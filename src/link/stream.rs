@@ -1,7 +1,6 @@
 //! TCP, or TLS over it, behind one type.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -99,15 +98,6 @@ impl Stream {
         let Stream::Tls(tls) = self else { return None };
         let chain = tls.get_ref().1.peer_certificates()?;
         chain.first().map(|certificate| certificate.clone().into_owned())
-    }
-
-    /// The other end's address.
-    pub fn peer(&self) -> io::Result<SocketAddr> {
-        match self {
-            Stream::Plain(socket) => socket.peer_addr(),
-            Stream::Tls(tls) => tls.get_ref().0.peer_addr(),
-            Stream::Memory(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
     }
 }
 

@@ -82,7 +82,7 @@ metrics! {
         "Duration of a group commit: write and fdatasync.";
     COMMIT_BYTES = Histogram(COMMIT_BYTES_BUCKETS), "smppgw_spool_commit_bytes", Bytes, [], "Bytes written by a group commit.";
     COMMIT_RECORDS = Histogram(COMMIT_RECORDS_BUCKETS), "smppgw_spool_commit_records", Count, [],
-        "Records made durable by a group commit.";
+        "Events made durable by a group commit: submissions, outcomes, receipts, MO messages, acknowledgements.";
     SPOOL_USED = Gauge, "smppgw_spool_used_bytes", Bytes, [], "Bytes of the log, records that no longer matter included.";
     SPOOL_LIVE = Gauge, "smppgw_spool_live_bytes", Bytes, [], "Bytes of records that still matter.";
     SPOOL_FREE = Gauge, "smppgw_spool_free_bytes", Bytes, [],
@@ -107,7 +107,7 @@ metrics! {
     MESSAGES_QUARANTINED = Counter, "smppgw_messages_quarantined_total", Count, ["operator"],
         "Messages put in quarantine because they bring the operator's sessions down.";
     LATE_RESPONSES = Counter, "smppgw_late_responses_total", Count, ["operator"],
-        "Responses that came after their request had timed out, or to no request at all.";
+        "Responses that came after their request had timed out.";
     BIND_UP = Gauge, "smppgw_bind_up", Count, ["operator", "bind"], "1 while the bind slot is bound to the operator, else 0.";
     BIND_ATTEMPTS = Counter, "smppgw_bind_attempts_total", Count, ["operator", "bind"], "Connections tried by the bind slot.";
     BIND_FAILURES = Counter, "smppgw_bind_failures_total", Count, ["operator", "bind", "reason"],
@@ -149,5 +149,5 @@ metrics! {
     MAILBOX_ENDED = Counter, "smppgw_mailbox_ended_total", Count, ["account", "how"],
         "Mailbox items that left the mailbox, by how: delivered (acknowledged), refused for good, expired, or damaged on the disk.";
     RECEIPTS_FORWARDED = Counter, "smppgw_receipts_forwarded_total", Count, ["account", "state"],
-        "Receipts put into the account's mailbox, by message state.";
+        "Receipts that the account has acknowledged, by message state.";
 }

@@ -8,16 +8,22 @@ use crate::ledger::Failure;
 use crate::message::OperatorKey;
 use crate::queue::{Blame, Suspicion};
 use crate::receipt::State;
-use crate::smpp::CommandStatus;
-use crate::smpp::status::{Class, class_of};
+use crate::smpp::status::{Class, class_of, class_of_delivery_failure};
+use crate::smpp::view::MessageResponseView;
+use crate::smpp::{CommandStatus, Frame};
 
 /// Vague refusals ("limited") after which one more attempt makes no sense. Other setbacks in between do not count: an operator that was
 /// down twice has said nothing about the message.
 const VAGUE_REFUSALS: u8 = 3;
 
-/// What an operator's status means, with the operator's own view of some codes.
-pub fn classify(status: CommandStatus, overrides: &BTreeMap<u32, Class>) -> Class {
-    overrides.get(&u32::from(status)).copied().unwrap_or_else(|| class_of(status))
+/// What an operator's answer means, with the operator's own view of some codes.
+pub fn classify(status: CommandStatus, answer: &Frame, overrides: &BTreeMap<u32, Class>) -> Class {
+    overrides.get(&u32::from(status)).copied().unwrap_or_else(|| match status {
+        CommandStatus::EsmeRdeliveryfailure => {
+            class_of_delivery_failure(MessageResponseView::parse(answer).tlvs.delivery_failure_reason())
+        }
+        _ => class_of(status),
+    })
 }
 
 /// Why a part is not sent.
@@ -301,9 +307,31 @@ mod tests {
 
     #[test]
     fn an_operators_own_view_of_a_code_wins() {
+        let answer = answer(b"");
         let overrides = [(0x45, Class::Temporary)].into();
-        assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &overrides), Class::Temporary);
-        assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &Default::default()), Class::Limited);
+        assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &answer, &overrides), Class::Temporary);
+        assert_eq!(classify(CommandStatus::EsmeRsubmitfail, &answer, &Default::default()), Class::Limited);
+    }
+
+    fn answer(body: &'static [u8]) -> Frame {
+        let mut pdu = bytes::BytesMut::new();
+        crate::smpp::encode::request(&mut pdu, crate::smpp::CommandId::SubmitSmResp, 1, |out| out.extend_from_slice(body));
+        Frame::new(pdu.freeze()).expect("a whole PDU")
+    }
+
+    /// delivery_failure_reason, where it is given: 0 unavailable, 1 the address, 2 for good, 3 for now.
+    #[test]
+    fn why_a_delivery_failed_decides_whether_it_is_tried_again() {
+        let answers: [(&[u8], Class); 5] = [
+            (b"", Class::Limited),
+            (b"\0\x04\x25\0\x01\0", Class::Temporary),
+            (b"\0\x04\x25\0\x01\x01", Class::PermanentDestination),
+            (b"\0\x04\x25\0\x01\x02", Class::Permanent),
+            (b"\0\x04\x25\0\x01\x03", Class::Temporary),
+        ];
+        for (body, class) in answers {
+            assert_eq!(classify(CommandStatus::EsmeRdeliveryfailure, &answer(body), &Default::default()), class, "{body:?}");
+        }
     }
 
     #[test]

@@ -29,15 +29,12 @@ use crate::link::{self, Link};
 use crate::message::{Job, Masked, Timestamp};
 use crate::metrics::{BindMetrics, Counts};
 use crate::queue::{Blame, Item};
-use crate::smpp::status::Class;
+use crate::smpp::status::{Class, Shown};
 use crate::smpp::view::MessageResponseView;
-use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame};
+use crate::smpp::{CloseReason, CommandId, CommandStatus, Event, Frame, LATE_KEPT};
 
 /// Batches that may wait for the journal at once.
 const OPEN_BATCHES: usize = 64;
-
-/// Late answers are recognised for so many requests.
-const LATE_KEPT: usize = 1_000;
 
 /// Identifies a request of ours: which part of which message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,7 +185,7 @@ impl<'a> Traffic<'a> {
         let time = self.context.gateway.clock.at(now);
         while let Some(event) = self.link.session.poll_event() {
             match event {
-                Event::Response { token, frame, status, sent_at: _ } => self.answered(token, &frame, status, time),
+                Event::Response { token, frame, status } => self.answered(token, &frame, status, time),
                 Event::NoResponse { token, sequence } => self.no_response(token, sequence),
                 Event::LateResponse(frame) => self.late(&frame, time),
                 Event::Request(frame) => self.request(&frame, now, time),
@@ -240,7 +237,7 @@ impl<'a> Traffic<'a> {
 
     fn answered(&mut self, token: Token, frame: &Frame, status: CommandStatus, time: Timestamp) {
         let config = &self.context.settings.config;
-        let class = classify(status, &config.status);
+        let class = classify(status, frame, &config.status);
         self.outcomes.add(class.word());
         match class {
             Class::Ok => {
@@ -255,7 +252,13 @@ impl<'a> Traffic<'a> {
                 self.refused_session(token, status);
                 return;
             }
-            _ => self.setback(token, Setback::Refused { class, status: status.into() }),
+            _ => {
+                if class == Class::Bug && self.context.gateway.may_complain() {
+                    let (operator, status) = (&self.context.state.name, Shown(status));
+                    tracing::warn!(%operator, %status, "an operator calls a submit_sm of ours malformed: does its section say how it wants them?");
+                }
+                self.setback(token, Setback::Refused { class, status: status.into() });
+            }
         }
         self.answers = true;
     }
@@ -307,7 +310,7 @@ impl<'a> Traffic<'a> {
         self.context.state.metrics.late_responses.increment(1);
         let Some(at) = self.overdue.iter().position(|(sequence, ..)| *sequence == frame.sequence()) else { return };
         let Some((_, job, part, total)) = self.overdue.remove(at) else { return };
-        if classify(frame.status(), &self.context.settings.config.status) != Class::Ok {
+        if classify(frame.status(), frame, &self.context.settings.config.status) != Class::Ok {
             return;
         }
         let operator_id = OperatorId::from_slice(MessageResponseView::parse(frame).message_id);

@@ -32,11 +32,6 @@ pub enum InvalidNumber {
     NotInternational,
 }
 
-impl InvalidNumber {
-    /// The SMPP status that says so: ESME_RINVDSTADR (SMPP 3.4 section 5.1.3).
-    pub const STATUS: u32 = 0x0000_000B;
-}
-
 impl fmt::Display for InvalidNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -84,7 +79,7 @@ impl NumberRules {
     ///
     /// # Errors
     ///
-    /// [`InvalidNumber`] when it cannot be a number; the submission is answered with [`InvalidNumber::STATUS`].
+    /// [`InvalidNumber`] when it cannot be a number; the submission is answered with ESME_RINVDSTADR (SMPP 3.4 section 5.1.3).
     pub fn normalise(&self, given: &Address) -> Result<Address, InvalidNumber> {
         let mut room = Buffer::new();
         let (plus, digits) = strip(&given.digits, &mut room)?;

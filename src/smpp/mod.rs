@@ -37,6 +37,7 @@ pub use state::{BindKind, Role, State};
 pub use timers::Timers;
 pub use tlv::Tlvs;
 pub use view::{AddressView, BindResponseView, BindView, MESSAGE_ID_LIMIT, MessageView};
+pub use window::LATE_KEPT;
 
 /// `interface_version` of a bind or `sc_interface_version` of its response (SMPP 5.0 section 4.7.13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,11 +15,11 @@ pub enum Class {
     Limited,
     /// Fail the message now.
     Permanent,
-    /// Fail it, and leave others to the same destination alone for now.
+    /// Fail it now: the destination is of no use.
     PermanentDestination,
     /// The session state is wrong: rebind, then resend.
     Session,
-    /// Stop or slow rebinding and raise an alarm.
+    /// The bind itself is refused: rebind, more and more slowly.
     Bind,
     /// We sent something malformed: fail, log loudly, count.
     Bug,

@@ -132,13 +132,6 @@ pub fn format_relative(duration: std::time::Duration) -> [u8; 16] {
     text
 }
 
-/// `YYMMDDhhmm` in local time at `offset`: the dates in the text of a receipt (SMPP 3.4 appendix B).
-pub fn format_receipt_date(at: Timestamp, offset: UtcOffset) -> [u8; 10] {
-    let mut text = [b'0'; 10];
-    put_date(&mut text, calendar(at, offset), 5);
-    text
-}
-
 /// The first `fields` of year, month, day, hour, minute, second.
 fn put_date(text: &mut [u8], at: OffsetDateTime, fields: usize) {
     let year = u8::try_from(at.year().rem_euclid(100)).unwrap_or(0);

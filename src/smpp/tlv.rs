@@ -148,35 +148,13 @@ impl<'a> Tlvs<'a> {
         self.octet(TlvTag::DestAddrSubunit)
     }
 
-    pub fn ms_msg_wait_facilities(&self) -> Option<u8> {
-        self.octet(TlvTag::MsMsgWaitFacilities)
-    }
-
-    pub fn source_port(&self) -> Option<u16> {
-        self.short(TlvTag::SourcePort)
-    }
-
-    pub fn dest_port(&self) -> Option<u16> {
-        self.short(TlvTag::DestPort)
-    }
-
     pub fn more_messages_to_send(&self) -> Option<bool> {
         self.octet(TlvTag::MoreMessagesToSend).map(|value| value == 1)
-    }
-
-    /// Load of the centre, 0-100 (section 4.8.4.18).
-    pub fn congestion_state(&self) -> Option<u8> {
-        self.octet(TlvTag::CongestionState)
     }
 
     /// Why a transaction-mode delivery failed (section 4.8.4.19).
     pub fn delivery_failure_reason(&self) -> Option<u8> {
         self.octet(TlvTag::DeliveryFailureReason)
-    }
-
-    /// The reason of a response in words (section 4.8.4.1).
-    pub fn additional_status_info_text(&self) -> Option<&'a [u8]> {
-        self.string(TlvTag::AdditionalStatusInfoText)
     }
 
     /// Version of the centre, in bind responses (section 4.8.4.51).

@@ -272,65 +272,6 @@ impl<'a> QueryResponseView<'a> {
     }
 }
 
-/// The body of `cancel_sm` (SMPP 5.0 section 4.5.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct CancelView<'a> {
-    pub service_type: &'a [u8],
-    /// Empty: every waiting message between the two addresses.
-    pub message_id: &'a [u8],
-    pub source: AddressView<'a>,
-    pub destination: AddressView<'a>,
-}
-
-impl<'a> CancelView<'a> {
-    /// # Errors
-    ///
-    /// The first field that cannot be read, with the status to answer.
-    pub fn parse(frame: &'a Frame, strictness: Strictness) -> Result<CancelView<'a>, ViewError> {
-        let mut reader = Reader::new(frame.body(), strictness);
-        Ok(CancelView {
-            service_type: reader.string(Field::ServiceType, 6)?,
-            message_id: reader.string(Field::MessageId, MESSAGE_ID)?,
-            source: address(&mut reader, Field::SourceAddress, ADDRESS)?,
-            destination: last_address(&mut reader, Field::DestinationAddress)?,
-        })
-    }
-}
-
-/// The body of `replace_sm` (SMPP 5.0 section 4.5.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ReplaceView<'a> {
-    pub message_id: &'a [u8],
-    pub source: AddressView<'a>,
-    /// Empty: keep the old one.
-    pub schedule_delivery_time: &'a [u8],
-    /// Empty: keep the old one.
-    pub validity_period: &'a [u8],
-    pub registered_delivery: u8,
-    pub sm_default_msg_id: u8,
-    pub short_message: &'a [u8],
-    pub tlvs: Tlvs<'a>,
-}
-
-impl<'a> ReplaceView<'a> {
-    /// # Errors
-    ///
-    /// The first field that cannot be read, with the status to answer.
-    pub fn parse(frame: &'a Frame, strictness: Strictness) -> Result<ReplaceView<'a>, ViewError> {
-        let mut reader = Reader::new(frame.body(), strictness);
-        Ok(ReplaceView {
-            message_id: reader.string(Field::MessageId, MESSAGE_ID)?,
-            source: address(&mut reader, Field::SourceAddress, ADDRESS)?,
-            schedule_delivery_time: reader.time(Field::ScheduleDeliveryTime)?,
-            validity_period: reader.time(Field::ValidityPeriod)?,
-            registered_delivery: reader.octet()?,
-            sm_default_msg_id: reader.octet()?,
-            short_message: reader.counted(Field::ShortMessage)?,
-            tlvs: Tlvs::parse(reader.rest(), reader.strictness())?,
-        })
-    }
-}
-
 fn last_address<'a>(reader: &mut Reader<'a>, field: Field) -> Result<AddressView<'a>, ViewError> {
     let [ton, npi] = reader.octets()?;
     Ok(AddressView { ton, npi, digits: reader.last_string(field, ADDRESS)? })

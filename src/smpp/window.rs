@@ -11,6 +11,9 @@ use super::CommandId;
 /// Sequence numbers run from 1 to this and start over (SMPP 5.0 section 3.2.1.4).
 const LAST_SEQUENCE: u32 = 0x7FFF_FFFF;
 
+/// Late answers are recognised for so many of a session's requests.
+pub const LATE_KEPT: usize = 1_000;
+
 /// The numbers of our requests.
 #[derive(Debug)]
 pub(super) struct Sequence(u32);
@@ -41,17 +44,10 @@ struct Slot<T> {
     token: Option<T>,
 }
 
-/// A request whose answer has come.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Answered<T> {
-    pub token: T,
-    pub sent_at: Instant,
-}
-
 /// What a response belongs to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Match<T> {
-    Request(Answered<T>),
+    Request(T),
     /// Its request has expired before.
     Late,
     Unknown,
@@ -62,7 +58,7 @@ pub(super) struct Window<T> {
     slots: VecDeque<Slot<T>>,
     open: usize,
     limit: usize,
-    /// Numbers of the latest expired requests, at most `limit` of them, so that late answers are told from foreign ones.
+    /// Numbers of the latest expired requests, at most [`LATE_KEPT`] of them, so that late answers are told from foreign ones.
     expired: VecDeque<u32>,
 }
 
@@ -98,13 +94,13 @@ impl<T> Window<T> {
             if command.is_some_and(|command| command != slot.command) {
                 return None;
             }
-            slot.token.take().map(|token| Answered { token, sent_at: slot.sent_at })
+            slot.token.take()
         });
         match found {
-            Some(answered) => {
+            Some(token) => {
                 self.open -= 1;
                 self.drop_answered();
-                Match::Request(answered)
+                Match::Request(token)
             }
             None => match self.expired.iter().position(|&expired| expired == sequence) {
                 Some(at) => {
@@ -147,7 +143,7 @@ impl<T> Window<T> {
         self.drop_answered();
         let token = slot.token?;
         self.open -= 1;
-        if self.expired.len() >= self.limit.max(1) {
+        if self.expired.len() >= LATE_KEPT {
             self.expired.pop_front();
         }
         self.expired.push_back(slot.sequence);

@@ -472,11 +472,6 @@ impl<D: Disk> Spool<D> {
         self.health
     }
 
-    /// Larger than every id appended so far.
-    pub fn next_id(&self) -> u64 {
-        self.next_id
-    }
-
     /// Figures for metrics.
     pub fn stats(&self) -> Stats {
         let used_bytes = self.accounts.used_bytes(self.limits());

@@ -16,8 +16,6 @@ pub struct Header {
     pub concatenation: Option<Concatenation>,
     /// The other elements in their order, encoded, without length octet.
     pub elements: Bytes,
-    /// An element ran past the header's end, so that its elements are ignored, as a handset ignores them.
-    pub malformed: bool,
 }
 
 /// The width of a concatenation's reference number.
@@ -50,7 +48,7 @@ pub fn split(data: &Bytes) -> Result<(Header, Bytes), TextError> {
     let all = data.slice(1..1 + udhl);
     let mut header = Header { length: 1 + udhl, ..Header::default() };
     let Some(concatenations) = scan(&all, &mut header.concatenation) else {
-        return Ok((Header { length: 1 + udhl, malformed: true, ..Header::default() }, text));
+        return Ok((Header { length: 1 + udhl, ..Header::default() }, text));
     };
     header.elements = match concatenations.as_slice() {
         [] => all,
@@ -180,7 +178,7 @@ mod tests {
     #[test]
     fn an_element_past_the_end_of_the_header_makes_the_header_ignored() {
         let (header, text) = parsed(b"\x03\x00\x09\x01text");
-        assert!(header.malformed && header.concatenation.is_none() && header.elements.is_empty());
+        assert!(header.concatenation.is_none() && header.elements.is_empty());
         assert_eq!(&text[..], b"text");
     }
 

@@ -37,9 +37,8 @@ pub(super) fn query<T>(
     let id = std::str::from_utf8(view.message_id)
         .ok()
         .and_then(|text| parse_message_id(&settings.config.node.name, text, gateway.ids.peek()));
-    let (Some(id), Some(journal)) = (id, gateway.journal()) else {
-        return refuse(session, CommandStatus::EsmeRinvmsgid);
-    };
+    let Some(id) = id else { return refuse(session, CommandStatus::EsmeRinvmsgid) };
+    let Some(journal) = gateway.journal() else { return refuse(session, CommandStatus::EsmeRqueryfail) };
     let (owner, message_id, ask) = (account.config.system_id.clone(), view.message_id.to_vec(), ask.clone());
     let told = journal.tell(move |lookup| {
         let found = lookup.standing(id).filter(|status| status.account == owner);

@@ -29,7 +29,7 @@ use crate::metrics::Counts;
 use crate::queue::Item;
 use crate::rate::Rate;
 use crate::smpp::status::{Class, class_of, name};
-use crate::smpp::{CommandId, CommandStatus, Event, Frame, Ticket, Version};
+use crate::smpp::{CommandId, CommandStatus, Event, Frame, LATE_KEPT, Ticket, Version};
 
 /// Batches that may wait for the journal at once.
 const OPEN_BATCHES: usize = 64;
@@ -39,9 +39,6 @@ const FEW: u64 = 16;
 
 /// A batch's list begins with room for as many as the one before it had, but no more than this.
 const LIST: usize = 64;
-
-/// Late answers are recognised for so many deliveries.
-const LATE_KEPT: usize = 1_000;
 
 /// A mailbox item refused for now is offered again after this long, doubling up to the longest.
 const RETRY: crate::config::Backoff = crate::config::Backoff { min: Duration::from_secs(5), max: Duration::from_secs(600) };

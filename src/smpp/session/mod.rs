@@ -77,7 +77,7 @@ pub enum Event<T> {
     /// A request of the peer that is allowed here and needs an answer of its own; `alert_notification` needs none.
     Request(Frame),
     /// The answer to one of our requests: its response, or a `generic_nack`.
-    Response { token: T, frame: Frame, status: CommandStatus, sent_at: Instant },
+    Response { token: T, frame: Frame, status: CommandStatus },
     /// The response timer ran out: the outcome is unknown. A late answer would carry this `sequence`.
     NoResponse { token: T, sequence: u32 },
     /// The answer to a request reported as [`Event::NoResponse`] before; its message id is still good.

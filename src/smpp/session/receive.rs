@@ -45,7 +45,7 @@ impl<T> Session<T> {
     }
 
     /// The connection has ended.
-    pub fn handle_eof(&mut self, _now: Instant) {
+    pub fn handle_eof(&mut self) {
         // A peer that answered our unbind by closing the connection did what was asked.
         let reason = match self.parting {
             Some(Parting::Asked { reason, .. }) => reason,
@@ -195,14 +195,9 @@ impl<T> Session<T> {
         }
         let request = (command != CommandId::GenericNack).then(|| command.matching_request());
         match self.window.answer(frame.sequence(), request) {
-            Match::Request(answered) => {
+            Match::Request(token) => {
                 self.watch.active(now);
-                self.events.push_back(Event::Response {
-                    token: answered.token,
-                    status: outcome(&frame),
-                    sent_at: answered.sent_at,
-                    frame,
-                });
+                self.events.push_back(Event::Response { token, status: outcome(&frame), frame });
                 self.continue_parting(now);
             }
             // Whatever it says, it is no success, and that is all that is asked of late ones.

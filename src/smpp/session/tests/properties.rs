@@ -97,7 +97,7 @@ proptest! {
         if timeout {
             client.session.handle_timeout(now + SECOND);
         }
-        client.session.handle_eof(now + SECOND);
+        client.session.handle_eof();
         let mut back = Vec::new();
         for event in client.events() {
             match event {
