@@ -21,7 +21,7 @@ impl Timestamp {
     /// Later than any moment that matters: "never".
     pub const NEVER: Timestamp = Timestamp(u64::MAX);
 
-    /// This moment plus `milliseconds`, saturating at [`Timestamp::NEVER`].
+    /// This moment plus `duration`, in whole milliseconds, saturating at [`Timestamp::NEVER`].
     pub fn plus(self, duration: std::time::Duration) -> Timestamp {
         Timestamp(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }

@@ -240,7 +240,7 @@ impl Ledger {
         held(self.index.hot(id), item.location, log)
     }
 
-    /// Reads mailbox items and messages back that had been dropped from memory; what cannot be read is left out.
+    /// The mailbox item, read back from the spool; `None` when it cannot be read.
     pub fn mail(&self, id: MessageId, log: &mut impl Log) -> Option<Arc<Mail>> {
         let item = self.index.get(id)?;
         let What::Mail { .. } = item.what else { return None };

@@ -145,7 +145,7 @@ impl Ledger {
         Some(parked)
     }
 
-    /// Received receipts whose time is over, and receipts that never came.
+    /// Parked receipts whose time is over, and receipts that never came.
     pub(super) fn expire_receipts(&mut self, t: &mut Turn<'_, impl Log, impl Rules>) {
         for id in std::mem::take(&mut self.recheck) {
             self.match_parked(id, t);

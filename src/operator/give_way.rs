@@ -34,8 +34,8 @@ pub(super) struct GiveWay {
 #[derive(Default)]
 struct Down {
     since: Duration,
-    /// Messages before this one have been looked at.
-    from: MessageId,
+    /// Messages before this one have been looked at; `None` when the next look begins at the front.
+    from: Option<MessageId>,
 }
 
 /// Where messages may go.
@@ -77,17 +77,17 @@ impl GiveWay {
         let mut from = down.from;
         for _ in 0..SLICES {
             from = self.slice(state, from, &elsewhere).await;
-            if from == MessageId::default() {
+            if from.is_none() {
                 break;
             }
         }
         self.down.entry(state.key).or_default().from = from;
     }
 
-    /// Moves what can go elsewhere of one slice; where the next one begins.
-    async fn slice(&self, state: &Arc<OperatorState>, from: MessageId, elsewhere: &Elsewhere) -> MessageId {
+    /// Moves what can go elsewhere of one slice; where the next one begins, if there is one.
+    async fn slice(&self, state: &Arc<OperatorState>, from: Option<MessageId>, elsewhere: &Elsewhere) -> Option<MessageId> {
         let now = self.gateway.clock.now();
-        if from == MessageId::default() {
+        if from.is_none() {
             let hot = |item: &Item<Job>| item.done == 0 && item.payload.as_ref().is_some_and(|job| elsewhere.takes(job));
             let items = state.queue(|queue| {
                 queue.end_delays(now);
@@ -95,6 +95,7 @@ impl GiveWay {
             });
             items.into_iter().for_each(|item| self.send_elsewhere(item, elsewhere, now));
         }
+        let from = from.unwrap_or_default();
         let Slice { items, next } = state.queue(|queue| queue.slice(from, SLICE));
         let (mut going, unread) = self.payloads(items).await;
         let next = unread.or(next);
@@ -106,7 +107,7 @@ impl GiveWay {
             item.payload = going.remove(&item.id);
             self.send_elsewhere(item, elsewhere, now);
         }
-        next.unwrap_or_default()
+        next
     }
 
     /// The payloads of these messages, read back where they are not in memory, as far as that can be done now; and from which one on they

@@ -39,7 +39,7 @@ pub(super) fn message(message: &Message, now: u64) -> String {
     text
 }
 
-/// A message in one line: who may carry it, and where it is.
+/// A message in a line for each part, for `smppgw send`: which operator has it under which id; before that, where it is.
 pub fn message_line(message: &Message, now: u64) -> String {
     if message.parts.is_empty() {
         return format!("where    {}", place(&message.place, now));
