@@ -166,6 +166,32 @@ fn a_permanent_error_is_reported_as_rejected_and_not_tried_again() {
     story.ends_well();
 }
 
+/// A handset calls back the number it was written from. The receipt names it as the application did.
+#[test]
+fn a_national_sender_goes_out_as_an_international_number() {
+    let operator = Scripted::listen();
+    let story = Setup::new(&[("elisa", operator.port())]).operators("window = 10").start();
+    let mut gateway = operator.accept();
+    let mut client = story.client();
+    for (ton, sender, sent) in [
+        (0, "0401112222", Address::new(1, 1, b"358401112222")),
+        (2, "401112222", Address::new(1, 1, b"358401112222")),
+        (0, "358401112222", Address::new(1, 1, b"358401112222")),
+        (0, "+46701112222", Address::new(1, 1, b"46701112222")),
+        (0, "13123", Address::new(3, 0, b"13123")),
+        (0, "00", Address::new(3, 0, b"00")),
+    ] {
+        let source = AddressView { ton, npi: 0, digits: sender.as_bytes() };
+        client.submit(&MessageView { source, ..message(NUMBER, b"Moi") }).expect("an id");
+        let submit = gateway.expect(CommandId::SubmitSm);
+        assert_eq!(view(&submit).source.to_address(), sent, "{ton} {sender}");
+        gateway.answer(&submit, 0x0B, &[]);
+        let told = view(&client.delivery()).destination.to_address();
+        assert_eq!(told.digits, Address::new(0, 0, sender.trim_start_matches('+').as_bytes()).digits);
+    }
+    story.ends_well();
+}
+
 /// user_message_reference means nothing to SMPP 3.3, and a centre may say only in its bind response that it knows no more than that.
 #[test]
 fn an_operator_of_smpp_3_3_is_sent_no_tlvs_whoever_says_that_it_is() {

@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::config::{Operator, SourceAddresses, TonNpi};
 use crate::message::{Address, Job, Message, Timestamp};
+use crate::route::NumberRules;
 use crate::smpp::{AddressView, CommandId, MessageView, TlvTag, Tlvs, encode, tlv};
 use crate::text::TextError;
 use crate::text::build::{Carrier, Content, Outgoing};
@@ -11,6 +12,10 @@ use crate::text::plan;
 
 /// Most digits of a short code; longer numbers are taken for subscriber numbers.
 const SHORT_CODE_DIGITS: usize = 6;
+
+/// Types of number (SMPP 5.0 section 4.7.1).
+const TON_INTERNATIONAL: u8 = 1;
+const TON_NATIONAL: u8 = 2;
 
 /// Octets of a user data header with an 8-bit concatenation reference.
 const CONCATENATION_HEADER: usize = 6;
@@ -22,9 +27,13 @@ pub struct Scratch {
     tlvs: BytesMut,
 }
 
-/// What holds for all that a bind sends now.
+/// A message as a bind sends it now.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms<'a> {
+pub struct Sending<'a> {
+    pub message: &'a Message,
+    pub outgoing: &'a Outgoing<'a>,
+    /// The sender, completed where it can be: see [`completed`].
+    pub source: &'a Address,
     pub operator: &'a Operator,
     /// May TLVs that the application gave go along?
     pub tlvs: bool,
@@ -45,15 +54,8 @@ pub fn parts<'a>(job: &'a Job, operator: &Operator) -> Result<Outgoing<'a>, Text
 }
 
 /// Appends the body of the submit_sm of one part.
-pub fn body(
-    out: &mut BytesMut,
-    message: &Message,
-    outgoing: &Outgoing<'_>,
-    part: usize,
-    terms: &Terms<'_>,
-    scratch: &mut Scratch,
-) {
-    let Terms { operator, tlvs, now } = *terms;
+pub fn body(out: &mut BytesMut, sending: &Sending<'_>, part: usize, scratch: &mut Scratch) {
+    let Sending { message, outgoing, operator, .. } = *sending;
     scratch.text.clear();
     scratch.tlvs.clear();
     let fields = outgoing.write(part, &mut scratch.text);
@@ -65,13 +67,13 @@ pub fn body(
     if fields.payload {
         tlv::put(&mut scratch.tlvs, TlvTag::MessagePayload, &scratch.text);
     }
-    if tlvs {
+    if sending.tlvs {
         scratch.tlvs.put_slice(&message.tlvs);
     }
-    let validity = if operator.send_validity { validity(message, operator, now) } else { None };
+    let validity = if operator.send_validity { validity(message, operator, sending.now) } else { None };
     let view = MessageView {
         service_type: &message.service_type,
-        source: source(&message.source, &operator.addresses),
+        source: source(sending.source, &operator.addresses),
         destination: destination(&message.destination, &operator.addresses),
         esm_class: message.esm_class | fields.esm_class,
         protocol_id: message.protocol_id,
@@ -106,6 +108,18 @@ fn view(address: &Address, kind: TonNpi) -> AddressView<'_> {
     AddressView { ton: kind.ton, npi: kind.npi, digits: &address.digits }
 }
 
+/// Is it a subscriber's number as it is written at home?
+pub fn is_national(source: &Address) -> bool {
+    let digits = &source.digits;
+    let is_number = digits.len() > SHORT_CODE_DIGITS && digits.iter().all(u8::is_ascii_digit);
+    is_number && (digits[0] == b'0' || source.ton == TON_NATIONAL)
+}
+
+/// A national sender as an international number: by the rules of its account, as destinations are.
+pub fn completed(source: &Address, rules: &NumberRules) -> Option<Address> {
+    rules.normalise(source).ok().filter(|number| number.ton == TON_INTERNATIONAL)
+}
+
 /// The sender with the TON and NPI this operator wants for its kind.
 fn source<'a>(address: &'a Address, wanted: &SourceAddresses) -> AddressView<'a> {
     if address.digits.is_empty() {
@@ -114,11 +128,16 @@ fn source<'a>(address: &'a Address, wanted: &SourceAddresses) -> AddressView<'a>
     if !address.digits.iter().all(u8::is_ascii_digit) {
         return view(address, wanted.alphanumeric);
     }
-    view(address, if address.digits.len() <= SHORT_CODE_DIGITS { wanted.short_code } else { wanted.international })
+    match address.digits.len() {
+        ..=SHORT_CODE_DIGITS => view(address, wanted.short_code),
+        // Nobody knows of which country.
+        _ if is_national(address) => AddressView { ton: address.ton, npi: address.npi, digits: &address.digits },
+        _ => view(address, wanted.international),
+    }
 }
 
 fn destination<'a>(address: &'a Address, wanted: &SourceAddresses) -> AddressView<'a> {
-    if address.ton == 1 {
+    if address.ton == TON_INTERNATIONAL {
         view(address, wanted.international)
     } else {
         AddressView { ton: address.ton, npi: address.npi, digits: &address.digits }
@@ -132,4 +151,24 @@ pub fn cost(job: &Job) -> u32 {
     let parts =
         if body.octets.len() <= single { 1 } else { body.octets.len().div_ceil(plan::room(body.alphabet, CONCATENATION_HEADER)) };
     u32::try_from(parts).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_national_sender_of_nobody_knows_which_country_is_not_called_international() {
+        let kind = |ton, npi| TonNpi { ton, npi };
+        let wanted = SourceAddresses { alphanumeric: kind(5, 0), short_code: kind(3, 0), international: kind(1, 1) };
+        let national = Address::new(0, 0, b"0401112222");
+        assert!(is_national(&national));
+        assert_eq!(completed(&national, &NumberRules::international()), None);
+        assert_eq!(source(&national, &wanted), AddressView { ton: 0, npi: 0, digits: b"0401112222" });
+        let finnish = completed(&national, &NumberRules::for_country("FI").expect("a country")).expect("a number");
+        assert_eq!(source(&finnish, &wanted), AddressView { ton: 1, npi: 1, digits: b"358401112222" });
+        for other in ["13123", "010", "SHOP", "358401112222", ""] {
+            assert!(!is_national(&Address::new(0, 0, other.as_bytes())), "{other}");
+        }
+    }
 }

@@ -190,13 +190,23 @@ impl Traffic<'_> {
             active.next = first_open(active.item.done, active.total);
             active.again = (active.item.attempts > 0).then(|| self.context.state.sends_again(active.item.id, active.total));
         }
-        let terms = submit::Terms { operator: config, tlvs: config.tlvs && self.link.session.tlvs_allowed(), now: time };
+        let source = &job.message.source;
+        let complete = || submit::completed(source, self.context.gateway.settings().numbers_of(job.account));
+        let completed = submit::is_national(source).then(complete).flatten();
+        let sending = submit::Sending {
+            message: &job.message,
+            outgoing: &outgoing,
+            source: completed.as_ref().unwrap_or(source),
+            operator: config,
+            tlvs: config.tlvs && self.link.session.tlvs_allowed(),
+            now: time,
+        };
         let mut sent = 0;
         while active.next < active.total && room > 0 {
             let part = active.next;
             let token = Token { message: place, part };
             let scratch = &mut self.scratch;
-            let body = |out: &mut bytes::BytesMut| submit::body(out, &job.message, &outgoing, part.into(), &terms, scratch);
+            let body = |out: &mut bytes::BytesMut| submit::body(out, &sending, part.into(), scratch);
             if self.link.session.send(now, CommandId::SubmitSm, token, body).is_err() {
                 break;
             }
