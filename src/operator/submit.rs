@@ -4,14 +4,11 @@ use bytes::{BufMut, BytesMut};
 
 use crate::config::{Operator, SourceAddresses, TonNpi};
 use crate::message::{Address, Job, Message, Timestamp};
-use crate::route::NumberRules;
+use crate::route::{LONGEST_SHORT_CODE, NumberRules};
 use crate::smpp::{AddressView, CommandId, MessageView, TlvTag, Tlvs, encode, tlv};
 use crate::text::TextError;
 use crate::text::build::{Carrier, Content, Outgoing};
 use crate::text::plan;
-
-/// Most digits of a short code; longer numbers are taken for subscriber numbers.
-const SHORT_CODE_DIGITS: usize = 6;
 
 /// Types of number (SMPP 5.0 section 4.7.1).
 const TON_INTERNATIONAL: u8 = 1;
@@ -111,7 +108,7 @@ fn view(address: &Address, kind: TonNpi) -> AddressView<'_> {
 /// Is it a subscriber's number as it is written at home?
 pub fn is_national(source: &Address) -> bool {
     let digits = &source.digits;
-    let is_number = digits.len() > SHORT_CODE_DIGITS && digits.iter().all(u8::is_ascii_digit);
+    let is_number = digits.len() > LONGEST_SHORT_CODE && digits.iter().all(u8::is_ascii_digit);
     is_number && (digits[0] == b'0' || source.ton == TON_NATIONAL)
 }
 
@@ -129,7 +126,7 @@ fn source<'a>(address: &'a Address, wanted: &SourceAddresses) -> AddressView<'a>
         return view(address, wanted.alphanumeric);
     }
     match address.digits.len() {
-        ..=SHORT_CODE_DIGITS => view(address, wanted.short_code),
+        ..=LONGEST_SHORT_CODE => view(address, wanted.short_code),
         // Nobody knows of which country.
         _ if is_national(address) => AddressView { ton: address.ton, npi: address.npi, digits: &address.digits },
         _ => view(address, wanted.international),

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::digits::Digits;
-use super::number::NumberRules;
+use super::number::{LONGEST_SHORT_CODE, NumberRules};
 use super::table::{Query, Rule, Table, Trace};
 use crate::message::{Address, OperatorKey};
 
@@ -140,6 +140,10 @@ impl fmt::Display for Explanation {
             self.tell(step, f)?;
         }
         match &self.operators[..] {
+            [] if self.is_short_code() => writeln!(
+                f,
+                "operators   none: a short code is in no country; a route to it has all of its digits as prefix, or none"
+            ),
             [] => writeln!(f, "operators   none: nobody carries this number"),
             operators => writeln!(f, "operators   {}", operators.join(", then ")),
         }
@@ -147,6 +151,10 @@ impl fmt::Display for Explanation {
 }
 
 impl Explanation {
+    fn is_short_code(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Normalised { digits, .. } if digits.len() <= LONGEST_SHORT_CODE))
+    }
+
     fn tell(&self, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match step {
             Step::Normalised { digits, ton, npi } => writeln!(f, "normalised  {digits} (TON {ton}, NPI {npi})"),

@@ -55,6 +55,7 @@ fn a_refused_number_and_a_number_nobody_carries_are_told() {
     assert_eq!(refused.operators, Vec::<String>::new());
     let table = table("358,elisa\n", "", &[]);
     assert!(explained(&table, "+46701234567", "", "").to_string().ends_with("operators   none: nobody carries this number\n"));
+    assert!(explained(&table, "35840", "", "").to_string().ends_with("has all of its digits as prefix, or none\n"));
 }
 
 #[test]

@@ -38,5 +38,5 @@ pub use digits::Digits;
 pub use explain::{Explanation, Question, Step, Verdict};
 pub use fault::Fault;
 pub use inbound::{Inbound, InboundRule, first_word};
-pub use number::{InvalidNumber, NumberRules};
+pub use number::{InvalidNumber, LONGEST_SHORT_CODE, NumberRules};
 pub use table::{Choice, Query, Table};

@@ -18,7 +18,7 @@ const NPI_E164: u8 = 1;
 /// E.164 section 6.2.1: fifteen digits at most.
 const LONGEST: usize = 15;
 /// Up to six digits is a short code; the shortest international numbers (Niue, Saint Helena) have seven.
-const LONGEST_SHORT_CODE: usize = 6;
+pub const LONGEST_SHORT_CODE: usize = 6;
 
 type Buffer = SmallVec<[u8; 22]>;
 

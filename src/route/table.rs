@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::LONGEST_SHORT_CODE;
 use super::digits::Digits;
 use super::explain::Verdict;
 use super::ported::Ported;
@@ -108,7 +109,10 @@ impl Table {
         if let Some(operators) = ported {
             return Some(Choice { operators, prefix: None, country: None });
         }
-        for (prefix, rules) in self.prefixes.of(number) {
+        // Prefixes begin with a country code, which a short code only seems to have: 16400 is in no country 1.
+        let is_short = number.len() <= LONGEST_SHORT_CODE;
+        let prefixes = self.prefixes.of(number).filter(|(prefix, _)| !is_short || prefix.is_empty() || *prefix == number);
+        for (prefix, rules) in prefixes {
             for rule in &self.rules[rules.start as usize..rules.end as usize] {
                 let operators = self.list(rule.operators);
                 let verdict = rule.judge(query);

@@ -57,6 +57,18 @@ fn the_longest_prefix_wins_and_its_operators_keep_their_order() {
 }
 
 #[test]
+fn a_short_code_is_in_no_country() {
+    let prefixes = "1,world\n358,elisa\n16400,telia\n";
+    let plain = table(prefixes, "", &[]);
+    assert_eq!(chosen(&plain, "16400", "shop", "SHOP"), "telia");
+    assert_eq!(chosen(&plain, "16401", "shop", "SHOP"), "", "not to country 1");
+    assert_eq!(chosen(&plain, "358", "shop", "SHOP"), "elisa", "its own digits");
+    assert_eq!(chosen(&plain, "1640012", "shop", "SHOP"), "telia");
+    let with_the_rest = table(prefixes, "", &[rule(1, &[""], &["dna"])]);
+    assert_eq!(chosen(&with_the_rest, "16401", "shop", "SHOP"), "dna");
+}
+
+#[test]
 fn the_choice_tells_what_decided() {
     let table = table("prefix,operators,country\n358,elisa,FI\n", "358401234567,dna", &[]);
     let choose = |destination: &'static [u8]| {
@@ -153,8 +165,11 @@ fn a_hundred_thousand_prefixes_make_one_table() {
 
 /// The longest prefix by looking at each.
 fn by_linear_scan(prefixes: &BTreeMap<String, usize>, ported: &BTreeMap<String, usize>, number: &str) -> Option<&'static str> {
-    let scanned =
-        prefixes.iter().filter(|(prefix, _)| number.starts_with(prefix.as_str())).max_by_key(|(prefix, _)| prefix.len());
+    let leads = |prefix: &str| match number.len() {
+        ..=6 => prefix.is_empty() || prefix == number,
+        _ => number.starts_with(prefix),
+    };
+    let scanned = prefixes.iter().filter(|(prefix, _)| leads(prefix)).max_by_key(|(prefix, _)| prefix.len());
     let found = ported.get(number).or(scanned.map(|(_, operator)| operator));
     found.map(|operator| Names::OPERATORS[*operator])
 }
