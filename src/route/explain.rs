@@ -37,8 +37,8 @@ pub enum Verdict {
 pub enum Step {
     /// The number as it is routed, with its type and plan.
     Normalised { digits: String, ton: u8, npi: u8 },
-    /// The number is refused with ESME_RINVDSTADR.
-    Refused { reason: String },
+    /// The submission is refused, with the status of this name.
+    Refused { reason: String, status: &'static str },
     /// The look-up among ported numbers; `operators` is empty when it is not among them.
     Ported { operators: Vec<String> },
     /// A rule that was tried.
@@ -78,7 +78,7 @@ impl Table {
         let number = match question.rules.normalise(question.number) {
             Ok(number) => number,
             Err(invalid) => {
-                explanation.steps.push(Step::Refused { reason: invalid.to_string() });
+                explanation.steps.push(Step::Refused { reason: invalid.to_string(), status: "ESME_RINVDSTADR" });
                 return explanation;
             }
         };
@@ -140,6 +140,7 @@ impl fmt::Display for Explanation {
             self.tell(step, f)?;
         }
         match &self.operators[..] {
+            [] if self.steps.iter().any(|step| matches!(step, Step::Refused { .. })) => Ok(()),
             [] if self.is_short_code() => writeln!(
                 f,
                 "operators   none: a short code is in no country; a route to it has all of its digits as prefix, or none"
@@ -158,7 +159,7 @@ impl Explanation {
     fn tell(&self, step: &Step, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match step {
             Step::Normalised { digits, ton, npi } => writeln!(f, "normalised  {digits} (TON {ton}, NPI {npi})"),
-            Step::Refused { reason } => writeln!(f, "refused     {reason} (ESME_RINVDSTADR)"),
+            Step::Refused { reason, status } => writeln!(f, "refused     {reason} ({status})"),
             Step::Ported { operators } if operators.is_empty() => writeln!(f, "ported      not listed"),
             Step::Ported { operators } => writeln!(f, "ported      to {}", operators.join("|")),
             Step::Rule { prefix, country, accounts, senders, operators, source, line, verdict } => {
