@@ -227,8 +227,11 @@ pub(super) fn drained(gateway: &Gateway) -> Drained {
 }
 
 pub(super) async fn receipts(gateway: &Gateway) -> Result<Reply, Refusal> {
-    let (unmatched, parked) = ask(gateway, |lookup| (lookup.unmatched(), lookup.parked())).await?;
-    Ok(Reply::Receipts { unmatched, parked })
+    ask(gateway, |lookup| {
+        let (parked, newest_parked) = (lookup.parked(), lookup.newest_parked());
+        Reply::Receipts { unmatched: lookup.unmatched(), parked, newest_parked }
+    })
+    .await
 }
 
 /// Reads an id as the application knows it.

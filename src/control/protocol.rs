@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use message::{FoundMessage, Message, Messages, Number, Place};
 
 use crate::config::{Fault, nearest};
-use crate::ledger::UnmatchedReceipt;
+use crate::ledger::StrayReceipt;
 use crate::message::Timestamp;
 
 /// The longest request, in octets, its newline included.
@@ -176,12 +176,28 @@ impl Refusal {
 #[serde(tag = "command", rename_all = "lowercase")]
 pub enum Reply {
     Stats(Box<Stats>),
-    Accounts { accounts: Vec<Account> },
-    Binds { binds: Vec<Bind> },
-    Queues { queues: Vec<Queue>, mailboxes: Vec<Mailbox>, unrouted: usize },
-    Operators { operators: Vec<Operator> },
+    Accounts {
+        accounts: Vec<Account>,
+    },
+    Binds {
+        binds: Vec<Bind>,
+    },
+    Queues {
+        queues: Vec<Queue>,
+        mailboxes: Vec<Mailbox>,
+        unrouted: usize,
+    },
+    Operators {
+        operators: Vec<Operator>,
+    },
     Routes(Routes),
-    Receipts { unmatched: Vec<UnmatchedReceipt>, parked: usize },
+    /// Receipts without a message: those whose time is over, and how many are parked until theirs is; of both the newest first.
+    Receipts {
+        unmatched: Vec<StrayReceipt>,
+        parked: usize,
+        #[serde(default)]
+        newest_parked: Vec<StrayReceipt>,
+    },
     Quarantine(Quarantine),
     Message(Box<Message>),
     Messages(Messages),

@@ -176,7 +176,7 @@ fn replies_come_back_as_they_were_sent() {
     let replies = [
         Reply::Message(Box::new(message)),
         Reply::Accounts { accounts: Vec::new() },
-        Reply::Receipts { unmatched: Vec::new(), parked: 3 },
+        Reply::Receipts { unmatched: Vec::new(), parked: 3, newest_parked: Vec::new() },
         Reply::Drain(Drained { sessions: 1, pending: 2 }),
         Reply::Reload(ReloadReport { warnings: vec![Fault::warning("x", 1, "a.b", "unwise")], ..ReloadReport::default() }),
     ];

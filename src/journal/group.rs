@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::failed::Failure;
 use super::{Ack, Batch, Commit, Gate, Host, Lookup, Question, SpoolLog, Unwritten};
 use crate::ledger::{Among, Look, Recipient, Sought};
-use crate::ledger::{Effect, Event, Ledger, MessageStatus, Quarantined, Status, Turn, UnmatchedReceipt};
+use crate::ledger::{Effect, Event, Ledger, MessageStatus, Quarantined, Status, StrayReceipt, Turn};
 use crate::link;
 use crate::message::{Job, Mail, MessageId, OperatorKey};
 use crate::spool::{Disk, Room, Spool, Survivors};
@@ -262,11 +262,14 @@ impl<L: crate::ledger::Log, R: crate::ledger::Rules> Lookup for Answering<'_, L,
     fn mail(&mut self, id: MessageId) -> Option<Arc<Mail>> {
         self.ledger.mail(id, self.log)
     }
-    fn unmatched(&self) -> Vec<UnmatchedReceipt> {
+    fn unmatched(&self) -> Vec<StrayReceipt> {
         self.ledger.unmatched().cloned().collect()
     }
     fn parked(&self) -> usize {
         self.ledger.parked()
+    }
+    fn newest_parked(&self) -> Vec<StrayReceipt> {
+        self.ledger.newest_parked().collect()
     }
     fn quarantined(&self) -> Vec<Quarantined> {
         self.ledger.quarantined().collect()

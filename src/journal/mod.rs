@@ -27,7 +27,7 @@ use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::ledger::{Among, Look, Recipient, Sought};
-use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Quarantined, Rules, Status, UnmatchedReceipt};
+use crate::ledger::{Effect, Event, Ledger, Log, MessageStatus, Quarantined, Rules, Status, StrayReceipt};
 use crate::link;
 use crate::message::{Job, Mail, MessageId, OperatorKey, Timestamp};
 use crate::spool::{Class, Disk, Location, ReadError, Spool};
@@ -122,8 +122,9 @@ pub trait Lookup {
     fn standing(&self, id: MessageId) -> Option<MessageStatus>;
     fn job(&mut self, id: MessageId) -> Option<Arc<Job>>;
     fn mail(&mut self, id: MessageId) -> Option<Arc<Mail>>;
-    fn unmatched(&self) -> Vec<UnmatchedReceipt>;
+    fn unmatched(&self) -> Vec<StrayReceipt>;
     fn parked(&self) -> usize;
+    fn newest_parked(&self) -> Vec<StrayReceipt>;
     fn quarantined(&self) -> Vec<Quarantined>;
     /// A slice of a search, see [`Ledger::search`].
     fn search(&self, sought: &Sought, among: Among, below: MessageId) -> Look;

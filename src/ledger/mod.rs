@@ -49,7 +49,7 @@ pub use quarantine::{Case, Quarantined};
 pub use restore::Restored;
 pub use search::{Among, Look, Recipient, Sought};
 use status::History;
-pub use status::{MessageStatus, PartStatus, UnmatchedReceipt};
+pub use status::{MessageStatus, PartStatus, StrayReceipt};
 
 use crate::message::{AccountKey, Address, Job, Mail, Message, MessageId, Names, OperatorKey, Timestamp};
 use crate::receipt::{ReceiptId, ReceiptPolicy};
@@ -174,7 +174,7 @@ pub struct Ledger {
     awaiting: Awaiting,
     reassembly: Reassembly,
     history: History,
-    unmatched: VecDeque<UnmatchedReceipt>,
+    unmatched: VecDeque<StrayReceipt>,
     ids: Ids,
     accounts: Arc<Names>,
     operators: KnownNames,
@@ -184,7 +184,7 @@ pub struct Ledger {
     list: Vec<u8>,
 }
 
-/// Unmatched receipts kept for `smppgw ctl receipts`.
+/// Unmatched receipts kept for `smppgw ctl receipts`, and so many of the parked ones shown there.
 const UNMATCHED_KEPT: usize = 1_000;
 
 /// Events that time alone brings, handled per call of [`Ledger::tick`].

@@ -65,6 +65,14 @@ impl Parking {
         due.map(|(_, id)| *id).collect()
     }
 
+    /// The `count` receipts that came last, newest first.
+    pub fn newest(&self, count: usize) -> Vec<MessageId> {
+        let mut newest: Vec<(Timestamp, MessageId)> =
+            self.by_age.values().flat_map(|ages| ages.keys().rev().take(count).copied()).collect();
+        newest.sort_unstable_by(|one, other| other.cmp(one));
+        newest.into_iter().take(count).map(|(_, id)| id).collect()
+    }
+
     pub fn len(&self) -> usize {
         self.by_age.values().map(BTreeMap::len).sum()
     }

@@ -8,7 +8,7 @@ use super::event::{Effect, Note, Received};
 use super::index::{Item, Pending, What};
 use super::part::{Part, PartState};
 use super::receipt_mail::Verdict;
-use super::status::UnmatchedReceipt;
+use super::status::StrayReceipt;
 use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, UNMATCHED_KEPT, kind};
 use crate::message::{MessageId, OperatorKey, Timestamp};
 use crate::receipt::{Receipt, State};
@@ -132,7 +132,7 @@ impl Ledger {
         true
     }
 
-    fn parked_receipt(&self, id: MessageId) -> Option<&Received> {
+    pub(super) fn parked_receipt(&self, id: MessageId) -> Option<&Received> {
         match self.index.get(id).map(|item| &item.what) {
             Some(What::Parked(parked)) => Some(parked),
             _ => None,
@@ -190,7 +190,7 @@ impl Ledger {
         if self.unmatched.len() >= UNMATCHED_KEPT {
             self.unmatched.pop_front();
         }
-        self.unmatched.push_back(UnmatchedReceipt::new(received, self.operators.table()));
+        self.unmatched.push_back(StrayReceipt::new(received, self.operators.table()));
     }
 
     /// No receipt came in time for parts sent at `overdue` or before: the owner is told that the result is not known.

@@ -12,7 +12,7 @@ use super::index::{Pending, What};
 use super::part::{Part, PartState, Parts};
 use super::quarantine::Case;
 use super::search::Recipient;
-use super::{Ledger, Log};
+use super::{Ledger, Log, UNMATCHED_KEPT};
 use crate::message::{AccountKey, Address, Job, Masked, Message, MessageId, Names, Timestamp};
 use crate::receipt::State;
 
@@ -59,7 +59,7 @@ pub struct PartStatus {
 
 /// A receipt that belonged to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnmatchedReceipt {
+pub struct StrayReceipt {
     pub operator: Arc<str>,
     pub operator_id: String,
     pub state: String,
@@ -68,9 +68,9 @@ pub struct UnmatchedReceipt {
     pub received_at: u64,
 }
 
-impl UnmatchedReceipt {
+impl StrayReceipt {
     pub(super) fn new(parked: &Received, operators: &Names) -> Self {
-        UnmatchedReceipt {
+        StrayReceipt {
             operator: operators.name(parked.operator.0),
             operator_id: String::from_utf8_lossy(&parked.receipt.id).into_owned(),
             state: parked.receipt.state.word().to_owned(),
@@ -230,12 +230,18 @@ impl Ledger {
     }
 
     /// Receipts that found no message, newest first.
-    pub fn unmatched(&self) -> impl Iterator<Item = &UnmatchedReceipt> {
+    pub fn unmatched(&self) -> impl Iterator<Item = &StrayReceipt> {
         self.unmatched.iter().rev()
     }
 
-    /// Receipts parked now, waiting for the response they belong to.
+    /// How many receipts are parked now, waiting for the response they belong to.
     pub fn parked(&self) -> usize {
         self.parking.len()
+    }
+
+    /// Those of them that came last, newest first: as many as are remembered of the unmatched.
+    pub fn newest_parked(&self) -> impl Iterator<Item = StrayReceipt> {
+        let newest = self.parking.newest(UNMATCHED_KEPT).into_iter();
+        newest.filter_map(|id| self.parked_receipt(id)).map(|parked| StrayReceipt::new(parked, self.operators.table()))
     }
 }

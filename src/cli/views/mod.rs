@@ -11,6 +11,7 @@ pub use message::message_line;
 
 use crate::config::Fault;
 use crate::control::protocol::*;
+use crate::ledger::StrayReceipt;
 
 /// Unmatched receipts shown; the reply has them all.
 const RECEIPTS_SHOWN: usize = 40;
@@ -25,7 +26,7 @@ pub fn answer(answer: &Answer) -> String {
         Reply::Queues { queues, mailboxes, unrouted } => self::queues(queues, mailboxes, *unrouted, now),
         Reply::Operators { operators } => self::operators(operators),
         Reply::Routes(reply) => routes(reply),
-        Reply::Receipts { unmatched, parked } => receipts(unmatched, *parked, now),
+        Reply::Receipts { unmatched, parked, newest_parked } => receipts((unmatched, newest_parked), *parked, now),
         Reply::Quarantine(reply) => quarantine(reply, now),
         Reply::Message(reply) => message::message(reply, now),
         Reply::Messages(reply) => message::messages(reply, now),
@@ -222,21 +223,25 @@ fn routes(routes: &Routes) -> String {
     text
 }
 
-fn receipts(unmatched: &[crate::ledger::UnmatchedReceipt], parked: usize, now: u64) -> String {
-    let text = format!("{} parked: their message may yet be answered for\n", count(parked));
-    if unmatched.is_empty() {
-        return text + "none unmatched\n";
-    }
-    let row = |receipt: &crate::ledger::UnmatchedReceipt| {
+fn receipts((unmatched, parked): (&[StrayReceipt], &[StrayReceipt]), all_parked: usize, now: u64) -> String {
+    let parked = stray(&format!("{} parked: their message may yet be answered for", count(all_parked)), parked, all_parked, now);
+    let unmatched = stray(&format!("{} unmatched", count(unmatched.len())), unmatched, unmatched.len(), now);
+    format!("{parked}\n{unmatched}")
+}
+
+/// Receipts without a message, the newest first: `all` of them there are, of which some are known here.
+fn stray(title: &str, receipts: &[StrayReceipt], all: usize, now: u64) -> String {
+    let row = |receipt: &StrayReceipt| {
         let (operator, id) = (receipt.operator.to_string(), receipt.operator_id.clone());
         vec![age(now, receipt.received_at), operator, id, receipt.state.clone(), receipt.source.clone()]
     };
-    let shown = unmatched.iter().take(RECEIPTS_SHOWN).map(row);
-    let text = format!("{text}{} unmatched, newest first\n\n", count(unmatched.len()));
-    let text = text + &table(&[">AGE", "OPERATOR", "OPERATOR'S ID", "STATE", "FROM"], shown);
-    match unmatched.len().saturating_sub(RECEIPTS_SHOWN) {
-        0 => text,
-        more => format!("{text}\n{more} more: --json shows all\n"),
+    if receipts.is_empty() {
+        return format!("{title}\n");
+    }
+    let shown = table(&[">AGE", "OPERATOR", "OPERATOR'S ID", "STATE", "FROM"], receipts.iter().take(RECEIPTS_SHOWN).map(row));
+    match all.saturating_sub(RECEIPTS_SHOWN) {
+        0 => format!("{title}\n{shown}"),
+        more => format!("{title}\n{shown}{} more, --json shows {} in all\n", count(more), count(receipts.len())),
     }
 }
 

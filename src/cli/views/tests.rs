@@ -1,5 +1,5 @@
 use super::*;
-use crate::ledger::{PartStatus, UnmatchedReceipt};
+use crate::ledger::{PartStatus, StrayReceipt};
 
 /// 2023-11-14 22:13:20Z.
 const NOW: u64 = 1_700_000_000_000;
@@ -219,8 +219,8 @@ INBOUND TO  KEYWORD  ACCOUNT
 }
 
 #[test]
-fn unmatched_receipts_are_listed_newest_first_up_to_a_page() {
-    let receipt = |age: u64| UnmatchedReceipt {
+fn receipts_without_a_message_are_listed_up_to_a_page() {
+    let receipt = |age: u64| StrayReceipt {
         operator: "elisa".into(),
         operator_id: "0a1b2c3d".into(),
         state: "DELIVRD".into(),
@@ -228,15 +228,22 @@ fn unmatched_receipts_are_listed_newest_first_up_to_a_page() {
         received_at: NOW - age,
     };
     let expected = "\
-3 parked: their message may yet be answered for
-1 unmatched, newest first
+1 parked: their message may yet be answered for
+AGE  OPERATOR  OPERATOR'S ID  STATE    FROM
+3 s  elisa     0a1b2c3d       DELIVRD  35840****567
 
+1 unmatched
  AGE  OPERATOR  OPERATOR'S ID  STATE    FROM
 65 s  elisa     0a1b2c3d       DELIVRD  35840****567
 ";
-    assert_eq!(shown(Reply::Receipts { unmatched: vec![receipt(65_000)], parked: 3 }), expected);
-    let many = (0..50).map(receipt).collect();
-    assert!(shown(Reply::Receipts { unmatched: many, parked: 0 }).ends_with("\n10 more: --json shows all\n"));
+    let receipts = |unmatched, parked, newest_parked| shown(Reply::Receipts { unmatched, parked, newest_parked });
+    assert_eq!(receipts(vec![receipt(65_000)], 1, vec![receipt(3_000)]), expected);
+    let none = "0 parked: their message may yet be answered for\n\n0 unmatched\n";
+    assert_eq!(receipts(Vec::new(), 0, Vec::new()), none);
+    let many = || (0..50).map(receipt).collect::<Vec<_>>();
+    let page = receipts(many(), 70, many());
+    assert!(page.contains("\n30 more, --json shows 50 in all\n\n50 unmatched\n"), "{page}");
+    assert!(page.ends_with("\n10 more, --json shows 50 in all\n"), "{page}");
 }
 
 fn part(state: &str, operator_id: &str, error: u16) -> PartStatus {

@@ -74,6 +74,17 @@ fn a_receipt_that_belongs_to_nothing_is_listed_when_its_time_is_over() {
 }
 
 #[test]
+fn parked_receipts_are_listed_newest_first_whosever_they_are() {
+    let mut world = World::new();
+    for (operator, id) in [(A, "first"), (B, "second"), (A, "third")] {
+        world.receipt(operator, id, State::Delivered);
+        world.tick_after(1);
+    }
+    let listed: Vec<_> = world.ledger.newest_parked().map(|receipt| receipt.operator_id).collect();
+    assert_eq!(listed, ["third", "second", "first"]);
+}
+
+#[test]
 fn a_receipt_without_an_id_is_listed_at_once_and_costs_no_record() {
     let mut world = World::new();
     world.receipt(A, "", State::Delivered);
