@@ -58,6 +58,29 @@ fn delivered_messages_are_found_by_the_number_and_one_of_them_by_the_operators_i
 }
 
 #[test]
+fn what_was_delivered_before_a_crash_is_found_after_it() {
+    let operator = Operator::start(prompt());
+    let setup = Setup::new(&[("elisa", operator.port())]);
+    let folder = TempDir::new().expect("a folder");
+    let start = || Story { daemon: Daemon::start_in(folder.path(), &setup.text, None), port: setup.port, metrics: setup.metrics };
+    let story = start();
+    let mut client = story.client();
+    let id = client.submit(&message(NUMBER, b"Moi")).expect("an id");
+    assert_eq!(receipt(&client.delivery()).1, "DELIVRD");
+    story.waits_for("smppgw_mailbox_ended_total", &[("how", "delivered")], 1.0);
+    let before = json(&["message", &id], &story);
+    drop(client);
+    story.daemon.kill();
+    let story = start();
+    let after = json(&["message", &id], &story);
+    for field in ["state", "destination", "accepted_at", "parts"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert_eq!((&after["state"], ids(&json(&["message", "--to", NUMBER], &story))), (&json!("DELIVRD"), vec![&*id]));
+    story.ends_well();
+}
+
+#[test]
 fn a_message_that_was_refused_for_now_shows_with_what_and_when_it_is_tried_again() {
     let full = Behaviour { answers: vec![(Answer::Status(CommandStatus::EsmeRmsgqful), 1.0)], ..prompt() };
     let operator = Operator::start(full);

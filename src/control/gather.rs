@@ -249,9 +249,7 @@ pub(super) async fn message(gateway: &Gateway, text: &str) -> Result<Message, Re
     message_of(gateway, id).await?.ok_or_else(|| {
         let settings = gateway.settings();
         let (id, kept) = (message_id_text(&settings.config.node.name, id, false), settings.config.messages.history);
-        Refusal::new(format!(
-            "no message {id}: it was never accepted, or is no more among the last {kept} finished since the start"
-        ))
+        Refusal::new(format!("no message {id}: it was never accepted, or is no more among the last {kept} finished"))
     })
 }
 

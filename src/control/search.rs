@@ -205,7 +205,7 @@ impl<'g> Search<'g> {
         if messages.is_empty() {
             let kept = self.gateway.settings().config.messages.history;
             let seen = if self.complete { "" } else { " as far as was seen in time" };
-            let why = format!("none is pending or among the last {kept} finished since the start{seen}");
+            let why = format!("none is pending or among the last {kept} finished{seen}");
             return Err(Refusal::new(format!("no message {what}: {why}{hint}")));
         }
         Ok(Messages { messages, more: self.found.len() > SHOWN, complete: self.complete })

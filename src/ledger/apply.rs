@@ -128,17 +128,17 @@ impl Ledger {
         let delivered = verdict.state == State::Delivered;
         let forwarded = match policy {
             ReceiptPolicy::Message if (!delivered || all_final) && request.wants_final(delivered) => {
-                self.forward(id, None, verdict, MailClose::Message, t)
+                self.forward(id, (part, false), verdict, MailClose::Message, t)
             }
-            ReceiptPolicy::Message if !delivered || all_final => return self.finish(id, verdict.state, t),
+            ReceiptPolicy::Message if !delivered || all_final => return self.finish(id, Some(part), verdict.state, t),
             ReceiptPolicy::Part if request.wants_final(delivered) => {
                 let close = if all_final { MailClose::Message } else { MailClose::Part };
-                self.forward(id, (total > 1).then_some(part), verdict, close, t)
+                self.forward(id, (part, total > 1), verdict, close, t)
             }
-            ReceiptPolicy::Part if all_final => return self.finish(id, verdict.state, t),
+            ReceiptPolicy::Part if all_final => return self.finish(id, Some(part), verdict.state, t),
             ReceiptPolicy::Message | ReceiptPolicy::Part => {
                 self.scratch.clear();
-                put_part_final(&mut self.scratch, (part, total), &verdict, self.operators.name(operator));
+                self.put_part_final(id, part);
                 return t.log.append_change(kind::PART_FINAL, id, &self.scratch);
             }
         };
@@ -151,14 +151,15 @@ impl Ledger {
         }
     }
 
-    /// Puts a receipt in the mailbox; one record does that and closes what it closes.
+    /// Puts a receipt for a part in the mailbox, or for the whole message when it does not say which part (`tells`); one record does that
+    /// and closes what it closes.
     ///
     /// # Errors
     /// Gives the verdict back when the message cannot be read just now.
     pub(super) fn forward(
         &mut self,
         id: MessageId,
-        part: Option<u8>,
+        (part, tells): (u8, bool),
         verdict: Verdict,
         close: MailClose,
         t: &mut Turn<'_, impl Log, impl Rules>,
@@ -170,32 +171,24 @@ impl Ledger {
             }
             // Its record is damaged: nobody knows any more who is to be told.
             if close == MailClose::Message {
-                self.finish(id, verdict.state, t);
+                self.finish(id, Some(part), verdict.state, t);
             }
             return Ok(());
         };
         let (account, total) = (pending.account, pending.parts.len());
-        let closed = part.unwrap_or(0);
-        let operator = pending.parts.get(usize::from(closed)).and_then(Part::operator);
         let state = verdict.state;
         self.scratch.clear();
-        match close {
-            MailClose::Message => {
-                self.scratch.put_u16(1);
-                self.scratch.put_u64(id.0);
-                self.scratch.put_u64(0);
-            }
-            MailClose::Nothing => {
-                self.scratch.put_u16(0);
-                self.scratch.put_u64(0);
-            }
-            MailClose::Part => {
-                self.scratch.put_u16(0);
-                self.scratch.put_u64(id.0);
-                put_part_final(&mut self.scratch, (closed, total), &verdict, self.operators.name(operator));
-            }
+        self.scratch.put_u16(u16::from(close == MailClose::Message));
+        if close == MailClose::Message {
+            self.scratch.put_u64(id.0);
         }
-        let receipted = Receipted { id, message: &message, part, parts: total };
+        if close == MailClose::Nothing {
+            self.scratch.put_u64(0);
+        } else {
+            self.scratch.put_u64(id.0);
+            self.put_part_final(id, part);
+        }
+        let receipted = Receipted { id, message: &message, part: tells.then_some(part), parts: total };
         let mail = receipt_mail(self.ids.next(), &receipted, verdict, t);
         self.post(account, mail, t);
         if close == MailClose::Message {
@@ -213,9 +206,15 @@ impl Ledger {
         t.effects.push(Effect::Mail { account, mail: Arc::new(mail) });
     }
 
-    /// The message is final and nobody is to be told.
-    pub(super) fn finish(&mut self, id: MessageId, state: State, t: &mut Turn<'_, impl Log, impl Rules>) {
-        self.log_done([id], t.log);
+    /// The message is final, by its last part unless it is given up as a whole, and nobody is to be told.
+    pub(super) fn finish(&mut self, id: MessageId, part: Option<u8>, state: State, t: &mut Turn<'_, impl Log, impl Rules>) {
+        self.scratch.clear();
+        self.scratch.put_u64(t.now.0);
+        self.scratch.put_u8(state.number());
+        if let Some(part) = part {
+            self.put_part_final(id, part);
+        }
+        t.log.append_change(kind::FINISHED, id, &self.scratch);
         self.forget(id, state, t);
     }
 
@@ -267,6 +266,19 @@ impl Ledger {
         log.append_change(kind::DONE, first, &self.scratch);
     }
 
+    /// Puts what a part's final state is into `scratch`.
+    fn put_part_final(&mut self, id: MessageId, part: u8) {
+        let Some(Item { what: What::Message(pending), .. }) = self.index.get(id) else { return };
+        let slot = pending.parts.get(usize::from(part));
+        let (state, error) = match slot.map(|slot| slot.state) {
+            Some(PartState::Final { state, error, .. }) => (state, error),
+            _ => (State::Unknown, 0),
+        };
+        self.scratch.put_slice(&[part, u8::try_from(pending.parts.len()).unwrap_or(u8::MAX), state.number()]);
+        self.scratch.put_u16(error);
+        put_short(&mut self.scratch, self.operators.name(slot.and_then(Part::operator)).as_bytes());
+    }
+
     /// What time alone brings: parked receipts that found nothing, receipts that never came, MO parts that never came, receipts put off.
     pub fn tick(&mut self, t: &mut Turn<'_, impl Log, impl Rules>) {
         self.expire_receipts(t);
@@ -283,10 +295,4 @@ pub(super) enum MailClose {
     Nothing,
     Part,
     Message,
-}
-
-fn put_part_final(out: &mut Vec<u8>, (part, total): (u8, usize), verdict: &Verdict, operator: &str) {
-    out.put_slice(&[part, u8::try_from(total).unwrap_or(u8::MAX), verdict.state.number()]);
-    out.put_u16(verdict.error_number());
-    put_short(out, operator.as_bytes());
 }

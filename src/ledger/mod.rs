@@ -69,7 +69,7 @@ pub mod kind {
     pub const MESSAGE: u8 = 1;
     /// Full: a message with the state of its parts, written when the record before it is moved.
     pub const CARRIED: u8 = 2;
-    /// An operator took parts of one message or several.
+    /// An operator took parts of one message or several, which may finish some of them.
     pub const SENT: u8 = 3;
     /// A part got its final state while others have not.
     pub const PART_FINAL: u8 = 4;
@@ -83,6 +83,8 @@ pub mod kind {
     pub const MO_PART: u8 = 8;
     /// Full: as `CARRIED`, of a message in quarantine. A later full record of the message without that has released it.
     pub const QUARANTINED: u8 = 9;
+    /// The message has its final state, of which nobody is told.
+    pub const FINISHED: u8 = 10;
 }
 
 /// Where records go: the spool, or a test's memory.

@@ -85,7 +85,7 @@ impl Ledger {
         }
         let Some(pending) = self.index.message_mut(id) else { return };
         if pending.receipt.wants_intermediate() {
-            let part = (pending.parts.len() > 1).then_some(target.part);
+            let part = (target.part, pending.parts.len() > 1);
             // One that cannot be told just now is let go: the next, or the end, says more.
             let _ = self.forward(id, part, verdict, MailClose::Nothing, t);
         }

@@ -12,8 +12,9 @@ use super::index::{Item, Pending, What};
 use super::known::KnownNames;
 use super::part::{Part, PartState, Parts};
 use super::quarantine::{Case, put_whole};
+use super::sent::FINISHES;
 use super::{Ledger, Log, Rules, Turn, kind};
-use crate::message::{AccountKey, Address, Message, MessageId, Timestamp};
+use crate::message::{AccountKey, Address, MailContent, Message, MessageId, Timestamp};
 use crate::receipt::text::ReceiptDate;
 use crate::receipt::{Receipt, State};
 use crate::spool::Location;
@@ -54,6 +55,14 @@ impl Ledger {
             kind::SENT => self.restore_sent(&mut r)?,
             kind::PART_FINAL => self.restore_part_final(id, &PartFinal::read(&mut r)?),
             kind::DONE => self.restore_ends(id, &mut r)?,
+            kind::FINISHED => {
+                let (at, state) = (Timestamp(r.u64()?), state(&mut r)?);
+                let part = if r.0.is_empty() { None } else { Some(PartFinal::read(&mut r)?) };
+                if let Some(change) = part {
+                    self.restore_part_final(id, &change);
+                }
+                self.restore_finished(id, state, at);
+            }
             kind::MAIL => self.restore_mail(id, location, &mut r)?,
             kind::PARKED => {
                 let parked = parked(&mut r, &self.operators)?;
@@ -70,6 +79,7 @@ impl Ledger {
 
     fn restore_message(&mut self, id: MessageId, location: Location, message: &Message, parts: Parts, case: Option<Case>) {
         let account = AccountKey(self.accounts.intern(&message.account));
+        self.history.note(id, message.accepted_at, &message.destination.digits);
         self.index.insert(id, Item { location, what: What::Message(Pending::new(account, message, parts)) });
         // The newest record says whether it is in quarantine.
         match case {
@@ -78,9 +88,15 @@ impl Ledger {
         }
     }
 
-    fn restore_end(&mut self, id: MessageId) {
-        self.index.remove(id);
+    fn restore_end(&mut self, id: MessageId) -> Option<Item> {
         self.quarantine.remove(id);
+        self.index.remove(id)
+    }
+
+    fn restore_finished(&mut self, id: MessageId, state: State, at: Timestamp) {
+        if let Some(Item { what: What::Message(pending), .. }) = self.restore_end(id) {
+            self.history.push_restored(at, id, state, pending);
+        }
     }
 
     /// All of it is read before any of it counts: a record that cannot be read closes nothing.
@@ -88,11 +104,14 @@ impl Ledger {
         let closed = closes(r)?;
         let part_closed = part_closed(r)?;
         let mail = codec::mail(id, r)?;
-        for finished in closed {
-            self.restore_end(finished);
-        }
         if let Some((message, change)) = part_closed {
             self.restore_part_final(message, &change);
+        }
+        for finished in closed {
+            match &mail.content {
+                MailContent::Receipt(receipt) => self.restore_finished(finished, receipt.state, mail.created_at),
+                MailContent::Mo(_) => drop(self.restore_end(finished)),
+            }
         }
         let account = AccountKey(self.accounts.intern(&mail.account));
         self.index.insert(id, Item { location, what: What::Mail { account } });
@@ -103,7 +122,7 @@ impl Ledger {
     fn restore_ends(&mut self, first: MessageId, r: &mut Reader) -> Result<(), Unreadable> {
         let ids = std::iter::from_fn(|| (!r.0.is_empty()).then(|| r.u64().map(MessageId)));
         let others: Vec<MessageId> = ids.collect::<Result<_, _>>()?;
-        std::iter::once(first).chain(others).for_each(|id| self.restore_end(id));
+        std::iter::once(first).chain(others).for_each(|id| drop(self.restore_end(id)));
         Ok(())
     }
 
@@ -118,8 +137,11 @@ impl Ledger {
         }
         let operator = self.operators.intern(&operator);
         for (id, part, total, operator_id) in parts {
-            if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part, total)) {
+            if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part & !FINISHES, total)) {
                 *slot = Part { state: PartState::Sent { operator, at }, operator_id: operator_id[..].into() };
+            }
+            if part & FINISHES != 0 {
+                self.restore_finished(id, State::Accepted, Timestamp(u64::from(at) * 1_000));
             }
         }
         Ok(())
@@ -141,6 +163,7 @@ impl Ledger {
     /// After the last record: everything that waits is handed to the queues and mailboxes in the order of acceptance, and the maps
     /// that records do not carry are built again.
     pub fn resume<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>, mut deliver: impl FnMut(&mut Vec<Effect>)) -> Restored {
+        self.history.forget_notes();
         let mut restored = Restored::default();
         for page in self.index.pages() {
             for id in self.index.ids_of(page) {
@@ -248,7 +271,7 @@ impl Ledger {
             }
             lost += 1;
             if self.index.message_mut(id).is_some() {
-                self.finish(id, State::Unknown, t);
+                self.finish(id, None, State::Unknown, t);
             } else {
                 self.close(id, t);
             }

@@ -10,6 +10,9 @@ use super::{Effect, Ledger, Log, Rules, Turn, kind};
 use crate::message::{MessageId, OperatorKey};
 use crate::receipt::State;
 
+/// Added to the number of a part in a list when its message is finished by it: no receipt is wanted.
+pub(super) const FINISHES: u8 = 0x80;
+
 /// Octets after which a list of parts goes on in another record.
 const RECORD: usize = 64 << 10;
 
@@ -24,33 +27,34 @@ enum Taken {
 }
 
 impl Ledger {
-    /// An operator took parts: one record says which, and another which messages are finished by that.
+    /// An operator took parts: one record says which, and which messages are finished by that.
     pub(super) fn sent(&mut self, operator: OperatorKey, parts: &[SentPart], t: &mut Turn<'_, impl Log, impl Rules>) {
         let at = u32::try_from(t.now.0 / 1000).unwrap_or(u32::MAX);
         let mut settled: Vec<MessageId> = Vec::new();
         let mut first = None;
         self.list.clear();
         for part in parts {
-            match self.taken(part, operator, at, t) {
-                Taken::Sent => {
-                    if self.list.len() > RECORD {
-                        self.log_sent(first.take(), t.log);
-                    }
-                    if first.is_none() {
-                        self.list.put_u32(at);
-                        put_short(&mut self.list, self.operators.name(Some(operator)).as_bytes());
-                        first = Some(part.job.id);
-                    }
-                    self.list.put_u64(part.job.id.0);
-                    self.list.put_slice(&[part.part, part.total]);
-                    put_short(&mut self.list, &part.operator_id);
+            let finishes = match self.taken(part, operator, at, t) {
+                Taken::Sent => 0,
+                Taken::Settled => {
+                    settled.push(part.job.id);
+                    FINISHES
                 }
-                Taken::Settled => settled.push(part.job.id),
-                Taken::Again => {}
+                Taken::Again => continue,
+            };
+            if self.list.len() > RECORD {
+                self.log_sent(first.take(), t.log);
             }
+            if first.is_none() {
+                self.list.put_u32(at);
+                put_short(&mut self.list, self.operators.name(Some(operator)).as_bytes());
+                first = Some(part.job.id);
+            }
+            self.list.put_u64(part.job.id.0);
+            self.list.put_slice(&[part.part | finishes, part.total]);
+            put_short(&mut self.list, &part.operator_id);
         }
         self.log_sent(first, t.log);
-        self.log_done(settled.iter().copied(), t.log);
         settled.into_iter().for_each(|id| self.forget(id, State::Accepted, t));
         // Receipts that have come already are written after the parts they are for.
         for part in parts.iter().filter(|part| part.job.message.receipt.wants_any()) {

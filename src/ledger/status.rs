@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -101,7 +102,7 @@ pub(super) struct Finished {
     account: AccountKey,
     state: State,
     /// With the number it went to; absent when its payload was no longer in memory.
-    accepted_at: Option<(Timestamp, SmallVec<[u8; 22]>)>,
+    accepted_at: Option<Accepted>,
     finished_at: Timestamp,
     /// Last digits of the number it went to, see [`suffix`](super::correlation::suffix).
     pub destination: u32,
@@ -143,6 +144,9 @@ impl Finished {
     }
 }
 
+/// When a message was accepted, and the number it goes to.
+type Accepted = (Timestamp, SmallVec<[u8; 22]>);
+
 /// The last finished messages.
 #[derive(Debug)]
 pub(super) struct History {
@@ -150,11 +154,47 @@ pub(super) struct History {
     /// Their ids, in the order they finished.
     order: VecDeque<MessageId>,
     limit: usize,
+    /// While the records of a spool are read: the messages accepted last, some of which may turn out to be finished.
+    notes: Notes,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    accepted: HashMap<MessageId, Accepted>,
+    /// Their ids, oldest first.
+    order: VecDeque<MessageId>,
 }
 
 impl History {
     pub fn new(limit: usize) -> Self {
-        History { finished: ById::new(), order: VecDeque::new(), limit }
+        History { finished: ById::new(), order: VecDeque::new(), limit, notes: Notes::default() }
+    }
+
+    /// The record of a message has been read.
+    pub fn note(&mut self, id: MessageId, at: Timestamp, number: &[u8]) {
+        let Notes { accepted, order } = &mut self.notes;
+        if self.limit == 0 || accepted.insert(id, (at, SmallVec::from_slice(number))).is_some() {
+            return;
+        }
+        order.push_back(id);
+        if order.len() > self.limit
+            && let Some(oldest) = order.pop_front()
+        {
+            accepted.remove(&oldest);
+        }
+    }
+
+    /// All records have been read.
+    pub fn forget_notes(&mut self) {
+        self.notes = Notes::default();
+    }
+
+    /// Records say that the message has finished.
+    pub fn push_restored(&mut self, finished_at: Timestamp, id: MessageId, state: State, pending: Pending) {
+        let (state, _) = pending.outcome(state);
+        let Pending { account, destination, parts, .. } = pending;
+        let accepted_at = self.notes.accepted.remove(&id);
+        self.push(Finished { id, account, state, accepted_at, finished_at, destination, parts });
     }
 
     /// As many are remembered at most.
@@ -187,6 +227,11 @@ impl History {
 
     pub fn contains(&self, id: MessageId) -> bool {
         self.finished.contains(id)
+    }
+
+    #[cfg(test)]
+    pub fn ids(&self) -> impl Iterator<Item = MessageId> {
+        self.order.iter().copied()
     }
 
     /// The last group of neighbouring ids before this one; for [`items_of`](Self::items_of).

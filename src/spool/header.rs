@@ -2,8 +2,10 @@
 
 use super::record::Epoch;
 
-/// The format this program writes and the only one it reads.
-pub(super) const FORMAT_VERSION: u32 = 3;
+/// The format this program writes.
+pub(super) const FORMAT_VERSION: u32 = 4;
+/// The oldest one it reads.
+pub(super) const OLDEST_VERSION: u32 = 3;
 /// Where records begin: the header stands twice, at the start of two separate 4 KiB pages.
 pub(super) const RECORDS_AT: u32 = 8192;
 /// Distance between the two copies.
@@ -41,7 +43,7 @@ pub(super) enum HeaderState {
     /// Never used, or its first use did not get as far as a durable header: there are no records in it.
     Blank,
     Valid(SegmentHeader),
-    /// Written by another version of this program.
+    /// Written by a version of this program whose format is not read.
     Version(u32),
     /// Neither copy can be read.
     Damaged,
@@ -98,7 +100,7 @@ fn read_copy(copy: &[u8]) -> HeaderState {
     }
     let u32_at = |at| number_at(fields, at, 4) as u32;
     let version = u32_at(8);
-    if version != FORMAT_VERSION {
+    if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&version) {
         return HeaderState::Version(version);
     }
     // There is no number after the last one, and none of a segment is zero: nobody wrote this.

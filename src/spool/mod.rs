@@ -16,10 +16,10 @@
 //! refine it. A segment is free when it is the oldest and no full record in it is current. It is recycled, not unlinked:
 //! unlinking 64 MiB stalls the next commit.
 //!
-//! # Format, version 3
+//! # Format, version 4
 //!
 //! Version 1 did not mark where groups begin; in version 2 each part sent and each mailbox item done had a record of its own. Neither
-//! was ever released; they are refused.
+//! was ever released; they are refused. In version 3, which is read, records do not tell in which state a message finished.
 //!
 //! All numbers are little endian. A segment is a file `NNNNNN.segment` of fixed size. Its header stands twice, at octet 0 and
 //! at octet 4096, and is durable before the first record is written, at octet 8192:
@@ -267,7 +267,7 @@ impl fmt::Display for OpenError {
             OpenError::Version { file, found, supported } => {
                 write!(
                     f,
-                    "{file} has spool format {found}, this program reads format {supported}: let the version that wrote it deliver \
+                    "{file} has spool format {found}, this program reads formats up to {supported}: let the version that wrote it deliver \
                      what it holds, then move the spool's folder away"
                 )
             }

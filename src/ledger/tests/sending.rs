@@ -215,8 +215,29 @@ fn a_message_whose_record_is_damaged_ends_without_a_word_but_gives_its_share_of_
     assert_eq!(world.finished(), 1);
 }
 
+/// What support is asked about is often older than the last restart.
 #[test]
-fn parts_taken_together_are_one_record_and_messages_that_end_with_them_another() {
+fn finished_messages_are_remembered_over_a_restart_as_far_as_their_records_are_in_the_log() {
+    let mut world = World::new();
+    let (told, taken) = (world.accept(1, 1), world.accept(2, 0));
+    world.sent(&told, (0, 1), A, "a");
+    world.sent(&taken, (0, 1), B, "b");
+    world.accept(3, 0);
+    world.failed(3, None, State::Rejected, 0x0B);
+    world.receipt(A, "a", State::Delivered);
+    let statuses = |world: &World| [1, 2, 3].map(|id| world.ledger.standing(MessageId(id)).expect("remembered"));
+    let (before, after) = (statuses(&world), statuses(&world.restarted()));
+    for (before, mut after) in before.into_iter().zip(after) {
+        let second = |at: Option<u64>| at.map(|at| at / 1_000);
+        assert_eq!(second(after.finished_at), second(before.finished_at));
+        after.finished_at = before.finished_at;
+        assert_eq!(after, before);
+        assert!(after.accepted_at.is_some() && after.destination.is_some(), "{after:?}");
+    }
+}
+
+#[test]
+fn parts_taken_together_are_one_record_which_ends_messages_too() {
     let mut world = World::new();
     let (awaited, whole, half) = (world.accept(1, 1), world.accept(2, 0), world.accept(3, 0));
     let before = world.log.records.len();
@@ -228,7 +249,7 @@ fn parts_taken_together_are_one_record_and_messages_that_end_with_them_another()
         world.part(&awaited, (0, 1), A, "again"),
     ];
     world.apply(Event::Sent { operator: A, parts });
-    assert_eq!(world.log.kinds()[before..], [kind::SENT, kind::DONE]);
+    assert_eq!(world.log.kinds()[before..], [kind::SENT]);
     assert_eq!((world.finished(), world.ledger.pending_messages()), (1, 2));
     assert_eq!(beliefs(&world.restarted().ledger), beliefs(&world.ledger));
     // The second id of a part that was sent twice leads to it as well.

@@ -72,7 +72,7 @@ fn another_format_version_is_refused_and_the_files_are_left_alone() {
     });
     let before = disk.content(&name);
     match Journal::try_open(&disk, SETTINGS) {
-        Err(error @ OpenError::Version { found: 9, supported: 3, .. }) => {
+        Err(error @ OpenError::Version { found: 9, supported: 4, .. }) => {
             assert!(error.to_string().contains("format 9"), "{error}");
         }
         _ => panic!("a spool of another version was opened"),
