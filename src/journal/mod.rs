@@ -249,7 +249,13 @@ impl Journal {
         let mut events = events.into_iter().peekable();
         while events.peek().is_some() {
             let (reply, mut answer) = mpsc::channel(1);
-            let turn = events.by_ref().take(TURN_EVENTS).collect();
+            let (mut turn, mut count) = (Vec::new(), 0);
+            while count < TURN_EVENTS
+                && let Some(event) = events.next()
+            {
+                count += event.count();
+                turn.push(event);
+            }
             self.submit_when_possible(Batch { events: turn, reply: Some((reply, 0)) }).await;
             // A thread that has ended takes the rest as well, and answers nothing.
             let _ = tokio::time::timeout(TURN_PATIENCE, answer.recv()).await;

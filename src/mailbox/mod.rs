@@ -8,7 +8,11 @@ use std::sync::Arc;
 use crate::gateway::{AccountState, Gateway};
 use crate::journal::ReadBack;
 use crate::ledger::{Event, MailEnd};
-use crate::message::{MessageId, Timestamp};
+use crate::message::{Mail, MessageId, Timestamp};
+use crate::queue::Item;
+
+/// Items that one event ends.
+const ENDED_AT_ONCE: usize = 100;
 
 /// Has items read back that a session will need soon.
 pub fn load(gateway: &Arc<Gateway>, state: &Arc<AccountState>, ids: Vec<MessageId>) {
@@ -58,7 +62,8 @@ pub async fn look(gateway: &Arc<Gateway>) {
         if measure_one(&state, now) > 0 {
             state.wake();
         }
-        events.extend(expired.iter().map(|item| Event::MailDone(vec![(item.id, MailEnd::Expired)])));
+        let ended = |items: &[Item<Mail>]| Event::MailDone(items.iter().map(|item| (item.id, MailEnd::Expired)).collect());
+        events.extend(expired.chunks(ENDED_AT_ONCE).map(ended));
     }
     if let Some(journal) = gateway.journal().filter(|_| !events.is_empty()) {
         journal.submit_in_turns(events).await;
