@@ -243,10 +243,9 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_never_stops_sending_puts_off_no_time_limit() {
-        let timers = Timers { response: Duration::from_secs(3), ..Timers::default() };
-        let mut session = Session::new(Settings { timers, ..Settings::new(Role::Esme) }, now());
+    /// A client whose bind is out.
+    fn binding<T>(settings: Settings) -> Session<T> {
+        let mut session = Session::new(settings, now());
         let bind = BindView {
             kind: BindKind::Transceiver,
             system_id: b"gw",
@@ -258,6 +257,13 @@ mod tests {
             address_range: b"",
         };
         assert!(session.bind(now(), &bind));
+        session
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_never_stops_sending_puts_off_no_time_limit() {
+        let timers = Timers { response: Duration::from_secs(3), ..Timers::default() };
+        let session = binding(Settings { timers, ..Settings::new(Role::Esme) });
         let flood = Flood { said: header(0x8000_0009, 1, b"\0").into() };
         let mut link = Link::new(Stream::Memory(Box::new(flood)), session);
         link.progress().await;
@@ -297,18 +303,7 @@ mod tests {
             drop(socket);
             let _ = gone.send(());
         });
-        let mut session = Session::new(Settings::new(Role::Esme), now());
-        let bind = BindView {
-            kind: BindKind::Transceiver,
-            system_id: b"gw",
-            password: b"secret",
-            system_type: b"",
-            version: Version::V3_4,
-            addr_ton: 0,
-            addr_npi: 0,
-            address_range: b"",
-        };
-        assert!(session.bind(now(), &bind));
+        let session = binding(Settings::new(Role::Esme));
         let socket = tokio::net::TcpStream::connect(address).await.expect("a listener");
         let mut link = Link::new(Stream::plain(socket).expect("a socket"), session);
         link.progress().await;
