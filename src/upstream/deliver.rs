@@ -55,7 +55,9 @@ impl<'a> Delivery<'a> {
                 let carrier = Carrier { alphabet, long_messages: LongMessages::Payload };
                 let own = mo.concatenation;
                 let content = Content { body: &mo.body, elements: &mo.udh, own, reference: 0, dcs_class: mo.dcs_class };
-                match Outgoing::new(content, carrier) {
+                // A part keeps its whole reference: cut to eight bits it would be that of another message.
+                let part = Carrier { long_messages: LongMessages::Udh16, ..carrier };
+                match Outgoing::new(content, if own.is_some() { part } else { carrier }) {
                     // A part that is longer than a short message with its header: centres that number parts in TLVs cut them where they
                     // like, and 153 characters may be UCS-2 here. TLVs number it here too.
                     Err(TextError::PartTooLong) => Said::Mo(mo, Outgoing::new(Content { own: None, ..content }, carrier)?, own),

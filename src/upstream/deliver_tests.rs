@@ -156,3 +156,23 @@ fn a_text_that_outgrows_a_tlv_in_the_accounts_coding_is_never_an_empty_message()
         assert!(!view.message_text().unwrap_or_default().is_empty(), "{alphabet:?}: the text is lost");
     }
 }
+
+/// Two messages whose references differ only in the high octet would be mixed up by the application.
+#[test]
+fn a_part_that_is_forwarded_alone_keeps_the_whole_reference() {
+    let long = vec![b'a'; 153];
+    for text in [b"text".to_vec(), long] {
+        let body = Body { alphabet: Alphabet::Gsm7, octets: text.clone().into() };
+        let own = Concatenation { reference: 0x0102, total: 3, sequence: 2 };
+        delivered(mo(body, Some(own)), &FORM, |view| {
+            let octets = Bytes::copy_from_slice(view.message_text().expect("a text"));
+            let sar = crate::accept::fields::segmentation(view).expect("valid TLVs");
+            let header = (view.esm_class & 0x40 != 0).then(|| crate::text::udh::split(&octets).expect("a header"));
+            let (said, concatenation) = match header {
+                Some((header, said)) => (said, header.concatenation),
+                None => (octets, sar),
+            };
+            assert_eq!((&said[..], concatenation), (&text[..], Some(own)));
+        });
+    }
+}
