@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::limiters;
 use super::protocol::*;
 use crate::config::BindType;
-use crate::gateway::{AccountState, Gateway, OperatorState, message_id_text, monotonic, parse_message_id};
+use crate::gateway::{AccountState, Gateway, OperatorState, message_id_text, monotonic};
 use crate::ledger::{MessageStatus, Rules};
 use crate::message::{Masked, MessageId, OperatorKey};
 use crate::operator::pool::{BindStatus, Pool};
@@ -230,18 +230,17 @@ pub(super) async fn receipts(gateway: &Gateway) -> Result<Reply, Refusal> {
 
 /// Reads an id as the application knows it.
 pub(super) fn message_id(gateway: &Gateway, text: &str) -> Result<MessageId, Refusal> {
-    let settings = gateway.settings();
-    let node = &settings.config.node.name;
-    parse_message_id(node, text, gateway.ids.peek()).ok_or_else(|| {
-        let example = message_id_text(node, MessageId(0x2a), false);
+    let (names, next) = (gateway.node_names(), gateway.ids.peek());
+    names.read(text, next).ok_or_else(|| {
+        let example = message_id_text(names.of(next), MessageId(0x2a), false);
         Refusal::new(format!("expected a message id such as {example}"))
     })
 }
 
 pub(super) async fn message(gateway: &Gateway, text: &str) -> Result<Message, Refusal> {
     let settings = gateway.settings();
-    let node = &settings.config.node.name;
     let id = message_id(gateway, text)?;
+    let node = gateway.node_names().of(id);
     let (status, job) = ask(gateway, move |lookup| (lookup.status(id), lookup.job(id))).await?;
     let Some(status) = status else {
         let kept = settings.config.messages.history;

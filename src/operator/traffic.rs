@@ -392,7 +392,7 @@ impl<'a> Traffic<'a> {
     /// Takes a message out of the way of the others, until somebody has looked at it.
     fn quarantine(&mut self, item: &Item<Job>, job: Arc<Job>, status: u32) {
         let Context { gateway, state, .. } = &self.context;
-        let (node, message) = (&gateway.settings().config.node.name, &job.message);
+        let (node, message) = (gateway.node_names().of(item.id), &job.message);
         let case = ledger::Case { operator: state.key, sessions: item.suspicion.deaths, status, since: gateway.clock.now() };
         tracing::warn!(
             id = message_id_text(node, item.id, message.short_id), account = %message.account, operator = %state.name,

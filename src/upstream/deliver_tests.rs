@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -6,7 +8,8 @@ use crate::message::{Address, MessageId, Timestamp};
 use crate::smpp::{Frame, Strictness};
 use crate::text::{Alphabet, Body, Concatenation};
 
-const FORM: Form<'_> = Form { node: "gw1", utc_offset: 2 * 3600, tlvs: true };
+static NAMES: LazyLock<NodeNames> = LazyLock::new(|| NodeNames::new("gw1".into()));
+static FORM: LazyLock<Form<'_>> = LazyLock::new(|| Form { names: &NAMES, utc_offset: 2 * 3600, tlvs: true });
 
 fn mail(content: MailContent) -> Mail {
     Mail {
@@ -73,7 +76,7 @@ fn a_receipt_of_one_part_names_it_and_counts_it_alone() {
 
 #[test]
 fn an_application_of_smpp_3_3_gets_a_short_id_and_no_tlvs() {
-    let form = Form { tlvs: false, ..FORM };
+    let form = Form { tlvs: false, ..*FORM };
     delivered(MailContent::Receipt(MailedReceipt { short_id: true, ..receipt() }), &form, |view| {
         assert!(view.short_message.starts_with(b"id:0000002a sub:"), "{:?}", view.short_message);
         assert_eq!(view.tlvs.iter().count(), 0);
