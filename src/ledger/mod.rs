@@ -165,6 +165,8 @@ pub struct Ledger {
     parking: Parking,
     quarantine: Quarantine,
     put_off: PutOff,
+    /// What could not be read when this life began.
+    unreadable: Vec<MessageId>,
     /// Receipts found parked at start: a torn write may have left out that they had found their owner.
     recheck: Vec<MessageId>,
     /// Messages with parts that wait for a receipt, by the second the first of them was sent.
@@ -197,6 +199,7 @@ impl Ledger {
             parking: Parking::default(),
             quarantine: Quarantine::new(),
             put_off: PutOff::default(),
+            unreadable: Vec::new(),
             recheck: Vec::new(),
             awaiting: Awaiting::default(),
             reassembly: Reassembly::default(),

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::codec::{self, Reader, Unreadable, put_short, state};
 use super::correlation::Keys;
-use super::event::{Effect, MAX_PARTS, Received, Waiting};
+use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Received, Waiting};
 use super::index::{Item, Pending, What};
 use super::known::KnownNames;
 use super::part::{Part, PartState, Parts};
@@ -164,8 +164,9 @@ impl Ledger {
             What::Mail { account } => {
                 restored.mailbox_items += 1;
                 let account = *account;
-                if let Some(mail) = self.mail(id, t.log) {
-                    t.effects.push(Effect::Mail { account, mail });
+                match self.mail(id, t.log) {
+                    Some(mail) => t.effects.push(Effect::Mail { account, mail }),
+                    None => self.unreadable.push(id),
                 }
             }
             What::Parked(_) => {
@@ -190,8 +191,26 @@ impl Ledger {
         if self.resume_quarantined(id, t) {
             return;
         }
-        if waiting && let Some(job) = self.job(id, t.log, t.rules) {
-            t.effects.push(Effect::Queue(Waiting { id, account, bound_to, done, job }));
+        if !waiting {
+            return;
+        }
+        match self.job(id, t.log, t.rules) {
+            Some(job) => t.effects.push(Effect::Queue(Waiting { id, account, bound_to, done, job })),
+            None => self.unreadable.push(id),
+        }
+    }
+
+    /// Gives up what the start has found whole and then could not read: nothing else would ever ask for it. (A disk that only failed
+    /// just then lets no gateway start.)
+    pub(super) fn end_unreadable<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>) {
+        for id in std::mem::take(&mut self.unreadable) {
+            let event = match self.index.get(id).map(|item| &item.what) {
+                Some(What::Mail { .. }) => Event::MailDone(vec![(id, MailEnd::Damaged)]),
+                _ => {
+                    Event::Failed { id, operator: None, parts: None, failure: Failure { state: State::Undeliverable, status: 0 } }
+                }
+            };
+            self.apply(event, t);
         }
     }
 

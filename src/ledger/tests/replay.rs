@@ -340,3 +340,20 @@ fn a_receipt_that_was_moved_does_not_take_parts_away_from_its_message() {
     assert_eq!(beliefs(&again.ledger), before);
     assert_eq!(again.queued(), [(1, Some(A), 0b1111)], "the fifth part has still to be sent");
 }
+
+/// Between the start, which has seen it whole, and the moment it is to be read.
+#[test]
+fn what_becomes_unreadable_while_the_gateway_starts_does_not_stay_for_ever() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.sent(&job, (0, 1), A, "a");
+    world.receipt(A, "a", State::Delivered);
+    let mail = world.mail()[0].id;
+    world.accept(2, 1);
+    world.log.damaged = vec![mail, MessageId(2)];
+    let mut again = world.restarted();
+    assert_eq!((again.queued(), again.mail()), (vec![], vec![]));
+    again.tick_after(1);
+    assert!(again.noted(Note::MailEnded { account: AccountKey(0), how: MailEnd::Damaged, count: 1 }));
+    assert_eq!((again.ledger.live(), again.finished()), (0, 1));
+}
