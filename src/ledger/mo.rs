@@ -12,7 +12,6 @@ use smallvec::SmallVec;
 
 use super::event::{Effect, Note, Status};
 use super::index::{Item, What};
-use super::receipts::before;
 use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, kind};
 use crate::message::{AccountKey, Mail, MailContent, MailedMo, MessageId, Mo, Timestamp};
 use crate::text::{Alphabet, Body, Concatenation};
@@ -276,7 +275,7 @@ impl Ledger {
 
     /// Forwards what came of messages whose other parts did not come in time.
     pub(super) fn expire_mo<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>) {
-        let Some(moment) = before(t.now, t.rules.limits().mo_reassembly) else { return };
+        let Some(moment) = self.waited_since(t.now, t.rules.limits().mo_reassembly) else { return };
         for joint in self.reassembly.since(moment) {
             self.forward_incomplete(&joint, t);
         }

@@ -165,7 +165,9 @@ pub struct Ledger {
     parking: Parking,
     quarantine: Quarantine,
     put_off: PutOff,
-    /// What could not be read when this life began.
+    /// When this life began, if there was one before.
+    resumed_at: Timestamp,
+    /// What could not be read when it began.
     unreadable: Vec<MessageId>,
     /// Receipts found parked at start: a torn write may have left out that they had found their owner.
     recheck: Vec<MessageId>,
@@ -186,6 +188,10 @@ pub struct Ledger {
 /// Unmatched receipts kept for `smppgw ctl receipts`.
 const UNMATCHED_KEPT: usize = 1_000;
 
+/// How long others have after a start, at most, to bring what they could not while the gateway was down: operators bind anew, and try
+/// again what was not acknowledged, later and later.
+pub const RETURN: Duration = Duration::from_secs(3_600);
+
 /// Events that time alone brings, handled per call of [`Ledger::tick`].
 const EXPIRIES_PER_TICK: usize = 10_000;
 
@@ -199,6 +205,7 @@ impl Ledger {
             parking: Parking::default(),
             quarantine: Quarantine::new(),
             put_off: PutOff::default(),
+            resumed_at: Timestamp(0),
             unreadable: Vec::new(),
             recheck: Vec::new(),
             awaiting: Awaiting::default(),
@@ -221,6 +228,14 @@ impl Ledger {
     /// Ids given from now on are at least `next`.
     pub fn ids_from(&self, next: u64) {
         self.ids.raise(next);
+    }
+
+    /// What has waited from this moment on, or longer, has waited for `limit`. `None` as long as nothing has: after a start everything
+    /// waits for a while again, because while the gateway was down nobody could bring what is waited for.
+    fn waited_since(&self, now: Timestamp, limit: Duration) -> Option<Timestamp> {
+        let returned = now >= self.resumed_at.plus(limit.min(RETURN));
+        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        now.0.checked_sub(limit).map(Timestamp).filter(|_| returned)
     }
 
     /// Every live thing: pending messages, mailbox items, parked receipts, MO parts.

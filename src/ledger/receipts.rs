@@ -152,12 +152,12 @@ impl Ledger {
         }
         let limits = t.rules.limits();
         let (early, timeout) = (limits.early_receipt, limits.receipt_timeout);
-        if let Some(moment) = before(t.now, early) {
+        if let Some(moment) = self.waited_since(t.now, early) {
             for id in self.parking.since(moment, EXPIRIES_PER_TICK) {
                 self.parked_expired(id, t);
             }
         }
-        let Some(moment) = before(t.now, timeout) else { return };
+        let Some(moment) = self.waited_since(t.now, timeout) else { return };
         let overdue = u32::try_from(moment.0 / 1000).unwrap_or(u32::MAX);
         for _ in 0..EXPIRIES_PER_TICK {
             let Some((sent_at, id)) = self.awaiting.pop_due(overdue) else { break };
@@ -242,11 +242,6 @@ impl Ledger {
         self.parking.add(operator, parked.received_at, id, &parked.keys);
         self.recheck.push(id);
     }
-}
-
-/// The moment `duration` before `now`; `None` when there was none.
-pub(super) fn before(now: Timestamp, duration: std::time::Duration) -> Option<Timestamp> {
-    now.0.checked_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).map(Timestamp)
 }
 
 /// The moment a receipt names, when it names one.

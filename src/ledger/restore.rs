@@ -142,6 +142,7 @@ impl Ledger {
     /// that records do not carry are built again.
     pub fn resume<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>, mut deliver: impl FnMut(&mut Vec<Effect>)) -> Restored {
         let mut restored = Restored::default();
+        self.resumed_at = t.now;
         for page in self.index.pages() {
             for id in self.index.ids_of(page) {
                 self.resume_one(id, &mut restored, t);

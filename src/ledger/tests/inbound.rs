@@ -188,3 +188,22 @@ fn a_message_that_may_be_too_long_in_another_coding_is_forwarded_in_its_parts() 
     let parts: Vec<_> = forwarded(&mut world).into_iter().map(|(_, _, sequence)| sequence).collect();
     assert_eq!(parts, [Some(1), Some(2)]);
 }
+
+/// Applies a part as it comes just now.
+fn comes(world: &mut World, text: &str, concatenation: (u16, u8, u8)) -> Status {
+    let received_at = world.now;
+    world.apply(Event::Mo(Box::new(Mo { received_at, ..mo("1", text, Some(concatenation)) })))
+}
+
+/// While the gateway was down no part could come.
+#[test]
+fn after_a_long_stop_the_missing_parts_of_a_message_can_still_come() {
+    let mut world = World::new();
+    comes(&mut world, "a ", (9, 2, 1));
+    world.now = world.now.plus(Duration::from_secs(86_400));
+    let mut world = world.restarted();
+    world.tick_after(0);
+    world.tick_after(299);
+    comes(&mut world, "b", (9, 2, 2));
+    assert_eq!(forwarded(&mut world), [whole("shop", "a b")]);
+}
