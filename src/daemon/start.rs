@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -20,6 +21,9 @@ use crate::message::{MessageId, Names};
 use crate::metrics::{self, InstallError, ProcessMetrics};
 use crate::operator::{self, pool::Pool};
 use crate::spool::{self, OpenError, RealDisk};
+
+/// By so much the clock may be put back while the gateway is down without anybody being told.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -188,5 +192,12 @@ fn start_journal(
     let restored = journal::resume(&mut spool, &mut ledger, &*rules, gateway.clock.now(), deliver);
     let Restored { messages, mailbox_items, parked_receipts, mo_parts } = restored.map_err(|error| io_error("spool", error))?;
     tracing::info!(messages, mailbox_items, parked_receipts, mo_parts, "taken up again");
+    let behind = ledger.newest_read_back().since(gateway.clock.now());
+    if behind > CLOCK_TOLERANCE {
+        tracing::error!(
+            ?behind,
+            "the clock is, or was, wrong: it is behind what the spool says; scheduled messages may leave late"
+        );
+    }
     Journal::start(spool, ledger, gateway.clone()).map_err(|error| io_error("journal thread", error))
 }

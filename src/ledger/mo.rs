@@ -282,10 +282,13 @@ impl Ledger {
     }
 
     /// A part read back at start takes its place again.
-    pub(super) fn resume_mo_part(&mut self, id: MessageId, mo: &Mo) {
-        if let Some(c) = mo.concatenation {
-            self.reassembly.add(&Joint::of(mo, c), c.sequence, id, mo);
-        }
+    pub(super) fn resume_mo_part(&mut self, id: MessageId, t: &Turn<'_, impl Log, impl Rules>) {
+        let Some(Item { what: What::MoPart(mo), .. }) = self.index.get_mut(id) else { return };
+        let Some(c) = mo.concatenation else { return };
+        let joint = Joint::of(mo, c);
+        // One from the future came while the clock was wrong: it does not wait until then.
+        mo.received_at = mo.received_at.min(t.now);
+        self.reassembly.add(&joint, c.sequence, id, mo);
     }
 }
 

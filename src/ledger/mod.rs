@@ -165,8 +165,9 @@ pub struct Ledger {
     parking: Parking,
     quarantine: Quarantine,
     put_off: PutOff,
-    /// When this life began, if there was one before.
+    /// When this life began, if there was one before, and the newest moment that the records of that one name.
     resumed_at: Timestamp,
+    newest: Timestamp,
     /// What could not be read when it began.
     unreadable: Vec<MessageId>,
     /// Receipts found parked at start: a torn write may have left out that they had found their owner.
@@ -206,6 +207,7 @@ impl Ledger {
             quarantine: Quarantine::new(),
             put_off: PutOff::default(),
             resumed_at: Timestamp(0),
+            newest: Timestamp(0),
             unreadable: Vec::new(),
             recheck: Vec::new(),
             awaiting: Awaiting::default(),
@@ -236,6 +238,11 @@ impl Ledger {
         let returned = now >= self.resumed_at.plus(limit.min(RETURN));
         let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         now.0.checked_sub(limit).map(Timestamp).filter(|_| returned)
+    }
+
+    /// When the newest of what was read back came, as the clock was then.
+    pub fn newest_read_back(&self) -> Timestamp {
+        self.newest
     }
 
     /// Every live thing: pending messages, mailbox items, parked receipts, MO parts.

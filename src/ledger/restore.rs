@@ -61,6 +61,7 @@ impl Ledger {
             }
             kind::MO_PART => {
                 let mo = codec::mo(&mut r)?;
+                self.newest = self.newest.max(mo.received_at);
                 self.index.insert(id, Item { location, what: What::MoPart(Box::new(mo)) });
             }
             _ => return Err(Unreadable),
@@ -70,6 +71,7 @@ impl Ledger {
 
     fn restore_message(&mut self, id: MessageId, location: Location, message: &Message, parts: Parts, case: Option<Case>) {
         let account = AccountKey(self.accounts.intern(&message.account));
+        self.newest = self.newest.max(message.accepted_at);
         self.index.insert(id, Item { location, what: What::Message(Pending::new(account, message, parts)) });
         // The newest record says whether it is in quarantine.
         match case {
@@ -88,6 +90,7 @@ impl Ledger {
         let closed = closes(r)?;
         let part_closed = part_closed(r)?;
         let mail = codec::mail(id, r)?;
+        self.newest = self.newest.max(mail.created_at);
         for finished in closed {
             self.restore_end(finished);
         }
@@ -172,12 +175,11 @@ impl Ledger {
             }
             What::Parked(_) => {
                 restored.parked_receipts += 1;
-                self.resume_parked(id, t.rules);
+                self.resume_parked(id, t);
             }
-            What::MoPart(mo) => {
+            What::MoPart(_) => {
                 restored.mo_parts += 1;
-                let mo = mo.clone();
-                self.resume_mo_part(id, &mo);
+                self.resume_mo_part(id, t);
             }
         }
     }
@@ -188,7 +190,7 @@ impl Ledger {
         let waiting = pending.is_to_be_sent();
         // Before its record is read: a damaged one counts as pending like any other.
         t.effects.push(Effect::Restored { account });
-        self.resume_parts(id, t.rules);
+        self.resume_parts(id, t);
         if self.resume_quarantined(id, t) {
             return;
         }

@@ -207,3 +207,16 @@ fn after_a_long_stop_the_missing_parts_of_a_message_can_still_come() {
     comes(&mut world, "b", (9, 2, 2));
     assert_eq!(forwarded(&mut world), [whole("shop", "a b")]);
 }
+
+/// The clock was ten years ahead when the part came, and is right now.
+#[test]
+fn a_part_received_in_the_future_is_not_kept_until_then() {
+    let mut world = World::new();
+    let today = world.now;
+    world.now = today.plus(Duration::from_secs(315_360_000));
+    comes(&mut world, "a ", (9, 2, 1));
+    world.now = today;
+    let mut world = world.restarted();
+    world.tick_after(300);
+    assert_eq!(forwarded(&mut world), [part("shop", "a ", 1)]);
+}

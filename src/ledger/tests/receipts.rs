@@ -328,3 +328,18 @@ fn after_a_long_stop_an_early_receipt_still_waits_for_its_response() {
     world.sent(&job, (0, 1), A, "a");
     delivered(&mut world, &[1]);
 }
+
+/// The clock was ten years ahead when the message was sent, and is right now.
+#[test]
+fn the_receipt_of_what_was_sent_in_the_future_is_not_awaited_until_then() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    let today = world.now;
+    world.now = today.plus(Duration::from_secs(315_360_000));
+    world.sent(&job, (0, 1), A, "a");
+    world.receipt(A, "nobody's", State::Delivered);
+    world.now = today;
+    let mut world = world.restarted();
+    world.tick_after(3_600);
+    assert_eq!((world.states(), world.ledger.parked()), (vec![(1, State::Expired)], 0));
+}
