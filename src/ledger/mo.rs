@@ -208,7 +208,10 @@ impl Ledger {
     }
 
     fn inbound_account<L: Log, R: Rules>(&self, mo: &Mo, t: &Turn<'_, L, R>) -> Option<Arc<str>> {
-        t.rules.inbound(&mo.destination, &mo.body.to_text().unwrap_or_default())
+        // The keyword stands in the first part: what another one begins with may be any word.
+        let begins = mo.concatenation.is_none_or(|c| c.sequence == 1);
+        let text = begins.then(|| mo.body.to_text().unwrap_or_default());
+        t.rules.inbound(&mo.destination, text.as_deref())
     }
 
     /// Puts the message in the mailbox of whoever it belongs to, and finishes its parts in the same record.
@@ -260,7 +263,7 @@ impl Ledger {
     }
 
     /// Forwards what came of a message whose other parts are not waited for, one by one, still marked as parts. All go where the
-    /// first of them belongs: only there the keyword stands.
+    /// first of them belongs.
     fn forward_incomplete<L: Log, R: Rules>(&mut self, joint: &Joint, t: &mut Turn<'_, L, R>) {
         let parts = self.reassembly.take(joint);
         let Some(first) = parts.first().and_then(|(_, id)| self.mo_held(*id)) else { return };

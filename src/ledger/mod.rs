@@ -113,8 +113,8 @@ pub trait Rules {
     fn receipt_policy(&self, account: AccountKey) -> ReceiptPolicy;
     /// How this operator's receipts write the id its responses gave.
     fn receipt_id(&self, operator: OperatorKey) -> ReceiptId;
-    /// The account an MO message belongs to, by its number and first word.
-    fn inbound(&self, number: &Address, text: &str) -> Option<Arc<str>>;
+    /// The account an MO message belongs to, by its number and first word; `None`: its beginning is not here.
+    fn inbound(&self, number: &Address, text: Option<&str>) -> Option<Arc<str>>;
     fn limits(&self) -> &Limits;
 }
 

@@ -105,8 +105,8 @@ impl Rules for TestRules {
     fn receipt_id(&self, _: OperatorKey) -> ReceiptId {
         self.receipt_id
     }
-    fn inbound(&self, _: &Address, text: &str) -> Option<Arc<str>> {
-        match text.chars().next() {
+    fn inbound(&self, _: &Address, text: Option<&str>) -> Option<Arc<str>> {
+        match text.and_then(|text| text.chars().next()) {
             Some('X') => None,
             Some('Q') => Some("quiz".into()),
             _ => Some("shop".into()),

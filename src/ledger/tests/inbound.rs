@@ -220,3 +220,12 @@ fn a_part_received_in_the_future_is_not_kept_until_then() {
     world.tick_after(300);
     assert_eq!(forwarded(&mut world), [part("shop", "a ", 1)]);
 }
+
+/// The first word of another part than the first is not the message's.
+#[test]
+fn parts_without_the_first_do_not_go_by_a_word_in_their_middle() {
+    let mut world = World::new();
+    comes(&mut world, "Quiz is what we do", (9, 2, 2));
+    world.tick_after(300);
+    assert_eq!(forwarded(&mut world), [part("shop", "Quiz is what we do", 2)]);
+}
