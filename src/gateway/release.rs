@@ -173,6 +173,7 @@ impl<'a> Release<'a> {
             Note::LeftQuarantine { operator } => self.operator(operator).0.metrics.quarantine.decrement(1.0),
             Note::MoReceived => self.gateway.inbound_metrics.received.increment(1),
             Note::MoIncomplete => self.gateway.inbound_metrics.incomplete.increment(1),
+            Note::MoRepeated => self.gateway.inbound_metrics.repeated.increment(1),
             Note::MoRouted { account } => self.account(account).0.metrics.mo_routed.increment(1),
             Note::ReceiptMissing { operator: None } => self.gateway.no_operator_metrics.receipts_missing.increment(1),
         }

@@ -14,6 +14,7 @@ mod by_id;
 mod codec;
 mod correlation;
 mod event;
+mod forwarded;
 mod index;
 mod known;
 mod mo;
@@ -53,6 +54,7 @@ use crate::receipt::{ReceiptId, ReceiptPolicy};
 use crate::spool::Location;
 use awaiting::Awaiting;
 use correlation::Correlation;
+use forwarded::Forwarded;
 use index::{Index, Pending, What};
 use known::KnownNames;
 use mo::Reassembly;
@@ -175,6 +177,7 @@ pub struct Ledger {
     /// Messages with parts that wait for a receipt, by the second the first of them was sent.
     awaiting: Awaiting,
     reassembly: Reassembly,
+    forwarded: Forwarded,
     history: History,
     unmatched: VecDeque<UnmatchedReceipt>,
     ids: Ids,
@@ -212,6 +215,7 @@ impl Ledger {
             recheck: Vec::new(),
             awaiting: Awaiting::default(),
             reassembly: Reassembly::default(),
+            forwarded: Forwarded::default(),
             history: History::new(history),
             unmatched: VecDeque::new(),
             ids,

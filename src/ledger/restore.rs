@@ -13,7 +13,7 @@ use super::known::KnownNames;
 use super::part::{Part, PartState, Parts};
 use super::quarantine::{Case, put_whole};
 use super::{Ledger, Log, Rules, Turn, kind};
-use crate::message::{AccountKey, Address, Message, MessageId, Timestamp};
+use crate::message::{AccountKey, Address, Message, MessageId, Mo, Timestamp};
 use crate::receipt::text::ReceiptDate;
 use crate::receipt::{Receipt, State};
 use crate::spool::Location;
@@ -91,6 +91,12 @@ impl Ledger {
         let part_closed = part_closed(r)?;
         let mail = codec::mail(id, r)?;
         self.newest = self.newest.max(mail.created_at);
+        let Ledger { index, forwarded, .. } = self;
+        let parts = closed.iter().filter_map(|id| match &index.get(*id)?.what {
+            What::MoPart(mo) => Some(&**mo),
+            _ => None,
+        });
+        forwarded.restore(&parts.collect::<SmallVec<[&Mo; 4]>>(), &mail);
         for finished in closed {
             self.restore_end(finished);
         }

@@ -194,9 +194,12 @@ impl Story {
         Story { world: self.world.restarted(), jobs, given: Vec::new(), forgotten, recut: self.recut }
     }
 
-    /// As far as a start makes a difference: what waits does so for a while again.
+    /// As far as a start makes a difference: what waits does so for a while again, and of parts forwarded only those are known whose records
+    /// are still there.
     fn started_like(&mut self, again: &Story) {
-        self.world.ledger.resumed_at = again.world.ledger.resumed_at;
+        let (ledger, other) = (&mut self.world.ledger, &again.world.ledger);
+        ledger.resumed_at = other.resumed_at;
+        (ledger.forwarded, ledger.reassembly) = (other.forwarded.clone(), other.reassembly.clone());
     }
 
     /// What followed, without durations: after a restart they are only known to the second.
