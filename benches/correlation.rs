@@ -60,7 +60,7 @@ impl Rules for OneOperator {
     fn receipt_id(&self, _: OperatorKey) -> ReceiptId {
         ReceiptId::Same
     }
-    fn inbound(&self, _: &Address, _: &str) -> Option<Arc<str>> {
+    fn inbound(&self, _: &Address, _: Option<&str>) -> Option<Arc<str>> {
         None
     }
     fn limits(&self) -> &Limits {

@@ -26,6 +26,12 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// This moment less `duration`; one that is never is never.
+    pub fn minus(self, duration: std::time::Duration) -> Timestamp {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        if self == Timestamp::NEVER { self } else { Timestamp(self.0.saturating_sub(milliseconds)) }
+    }
+
     /// How long ago `earlier` was; zero when it is in the future.
     pub fn since(self, earlier: Timestamp) -> std::time::Duration {
         std::time::Duration::from_millis(self.0.saturating_sub(earlier.0))

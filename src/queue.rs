@@ -383,9 +383,7 @@ impl<P: Payload> Queue<P> {
             self.take_delayed(&mut taken, |item| item.id == id);
         } else {
             let line = self.lanes[lane(priority)].accounts.get_mut(&account)?;
-            if line.near.iter().take(SEARCHED).any(|item| item.id == id) {
-                line.take_near(&mut taken, &mut |item| item.id == id);
-            }
+            taken.extend(line.take_early(id, SEARCHED));
         }
         self.taken(&taken);
         taken.pop()

@@ -6,10 +6,11 @@ use std::collections::HashSet;
 
 use rustix::process::Signal;
 use smppgw::smpp::{AddressView, BindKind, CommandId, CommandStatus, MessageView, Tlvs, Version};
-use support::client::{Client, THROTTLED, message, message_body, pdu, string, view};
+use support::client::{Client, THROTTLED, message, message_body, pdu, receipt, string, view};
 use support::operator::{Operator, Scripted, prompt};
 use support::story::{Setup, Story};
-use support::{free_port, scrape};
+use support::{Daemon, free_port, scrape};
+use tempfile::TempDir;
 
 const NUMBER: &str = "358401234567";
 
@@ -277,4 +278,37 @@ fn two_hundred_reloads_under_load_lose_nothing() {
     assert!(!accepted.is_empty() && accepted == reported);
     assert_eq!(operator.counts().unbinds, 0);
     story.ends_well();
+}
+
+/// Receipts say the ids their senders know, and the node may get another name meanwhile.
+#[test]
+fn an_id_keeps_the_name_it_was_given_under_when_the_node_gets_another_one() {
+    let operator = Operator::start(prompt());
+    let setup = Setup::new(&[("elisa", operator.port())]);
+    let folder = TempDir::new().expect("a folder");
+    let mut daemon = Daemon::start_in(folder.path(), &setup.text, None);
+    let mut sender = Client::bound_as(setup.port, BindKind::Transmitter, "app", "secret");
+    let mut ids = HashSet::new();
+    ids.insert(sender.submit(&message(NUMBER, b"Moi")).expect("an id"));
+    let renamed = setup.replace("name = \"t1\"", "name = \"other\"");
+    std::fs::write(&daemon.config, &renamed.text).expect("the configuration");
+    daemon.signal(Signal::HUP);
+    daemon.wait_for_new_log("configuration reloaded");
+    ids.insert(sender.submit(&message(NUMBER, b"Moi")).expect("an id"));
+    assert!(ids.iter().all(|id| id.starts_with("t1")), "a new name counts from the next start on: {ids:?}");
+    operator.wait_until(|counts| counts.receipts_acknowledged == 2);
+    daemon.kill();
+    for _ in 0..2 {
+        let daemon = Daemon::start_in(folder.path(), &renamed.text, None);
+        let mut client = Client::bound_as(renamed.port, BindKind::Transmitter, "app", "secret");
+        let id = client.submit(&message(NUMBER, b"Moi")).expect("an id");
+        assert!(id.starts_with("other"), "{id}");
+        ids.insert(id);
+        operator.wait_until(|counts| counts.receipts_acknowledged == ids.len() as u64);
+        daemon.kill();
+    }
+    let _daemon = Daemon::start_in(folder.path(), &renamed.text, None);
+    let mut receiver = Client::bound_as(renamed.port, BindKind::Receiver, "app", "secret");
+    let reported: HashSet<String> = (0..4).map(|_| receipt(&receiver.delivery()).0).collect();
+    assert_eq!(reported, ids);
 }

@@ -60,7 +60,7 @@ impl Rules for PlainRules {
         ReceiptId::Same
     }
 
-    fn inbound(&self, _: &Address, _: &str) -> Option<Arc<str>> {
+    fn inbound(&self, _: &Address, _: Option<&str>) -> Option<Arc<str>> {
         Some("shop".into())
     }
 

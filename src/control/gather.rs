@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::limiters;
 use super::protocol::*;
 use crate::config::BindType;
-use crate::gateway::{AccountState, Gateway, OperatorState, message_id_text, monotonic, parse_message_id};
+use crate::gateway::{AccountState, Gateway, OperatorState, message_id_text, monotonic};
 use crate::ledger::{MessageStatus, Rules};
 use crate::message::{Masked, MessageId, OperatorKey};
 use crate::operator::pool::{BindStatus, Pool};
@@ -236,10 +236,9 @@ pub(super) async fn receipts(gateway: &Gateway) -> Result<Reply, Refusal> {
 
 /// Reads an id as the application knows it.
 pub(super) fn message_id(gateway: &Gateway, text: &str) -> Result<MessageId, Refusal> {
-    let settings = gateway.settings();
-    let node = &settings.config.node.name;
-    parse_message_id(node, text, gateway.ids.peek()).ok_or_else(|| {
-        let example = message_id_text(node, MessageId(0x2a), false);
+    let (names, next) = (gateway.node_names(), gateway.ids.peek());
+    names.read(text, next).ok_or_else(|| {
+        let example = message_id_text(names.of(next), MessageId(0x2a), false);
         Refusal::new(format!("expected a message id such as {example}"))
     })
 }
@@ -247,8 +246,8 @@ pub(super) fn message_id(gateway: &Gateway, text: &str) -> Result<MessageId, Ref
 pub(super) async fn message(gateway: &Gateway, text: &str) -> Result<Message, Refusal> {
     let id = message_id(gateway, text)?;
     message_of(gateway, id).await?.ok_or_else(|| {
-        let settings = gateway.settings();
-        let (id, kept) = (message_id_text(&settings.config.node.name, id, false), settings.config.messages.history);
+        let kept = gateway.settings().config.messages.history;
+        let id = message_id_text(gateway.node_names().of(id), id, false);
         Refusal::new(format!("no message {id}: it was never accepted, or is no more among the last {kept} finished"))
     })
 }
@@ -261,7 +260,7 @@ pub(super) async fn message_of(gateway: &Gateway, id: MessageId) -> Result<Optio
     let message = job.as_ref().map(|job| &job.message);
     let name = |key: &OperatorKey| gateway.operator_names.name(key.0);
     Ok(Some(Message {
-        id: message_id_text(&settings.config.node.name, id, message.is_some_and(|message| message.short_id)),
+        id: message_id_text(gateway.node_names().of(id), id, message.is_some_and(|message| message.short_id)),
         place: place(gateway, id, &status),
         state: status.state.map_or("pending", |state| state.word()).to_owned(),
         expires_at: message.and_then(|message| moment(Some(message.expires_at))),

@@ -46,7 +46,7 @@ pub(super) async fn act(gateway: &Gateway, action: QuarantineAction, id: Option<
 
 fn show(gateway: &Gateway, message: Quarantined) -> QuarantinedMessage {
     QuarantinedMessage {
-        id: message_id_text(&gateway.settings().config.node.name, message.id, message.short_id),
+        id: message_id_text(gateway.node_names().of(message.id), message.id, message.short_id),
         account: message.account,
         operator: message.operator,
         destination: message.destination.into(),

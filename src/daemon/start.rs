@@ -1,9 +1,11 @@
 //! From a configuration file to a running gateway, step by step; the first step that fails says why and undoes nothing that lasts.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -11,14 +13,17 @@ use super::listeners::Listeners;
 use super::{Daemon, housekeeping};
 use crate::config::{Config, Fault};
 use crate::control;
-use crate::gateway::{Gateway, Outside, Settings};
+use crate::gateway::{Gateway, NodeNames, Outside, Settings};
 use crate::journal::{self, Host, Journal};
 use crate::ledger::{Ids, KeyMaker, Ledger, Restored};
 use crate::mailbox;
-use crate::message::Names;
+use crate::message::{MessageId, Names};
 use crate::metrics::{self, InstallError, ProcessMetrics};
 use crate::operator::{self, pool::Pool};
 use crate::spool::{self, OpenError, RealDisk};
+
+/// By so much the clock may be put back while the gateway is down without anybody being told.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// Why the gateway did not start.
 #[derive(Debug)]
@@ -76,6 +81,7 @@ pub async fn start(config: Config, file: &Path) -> Result<Started, StartError> {
     );
     let spool = open_spool(&config, &mut ledger)?;
     let gateway = Gateway::new(settings, account_names, operator_names, ids, keys, metrics.clone(), Outside::real());
+    gateway.set_node_names(node_names(&config, gateway.ids.peek())?);
     let (journal, thread) = start_journal(spool, ledger, &gateway)?;
     gateway.set_journal(journal);
     let mut listeners = Listeners::new(gateway.clone());
@@ -140,6 +146,41 @@ fn open_spool(config: &Config, ledger: &mut Ledger) -> Result<spool::Spool<RealD
     Ok(spool)
 }
 
+/// The names that ids begin with, the present one among them. They stand in a file beside the spool, whose owner we are by now.
+fn node_names(config: &Config, next: MessageId) -> Result<NodeNames, StartError> {
+    let (name, path) = (&config.node.name, config.node.data_dir.join("names"));
+    let failed = |error| io_error(&path.display().to_string(), error);
+    let known = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(failed(error)),
+    };
+    let Some(text) = known else {
+        let names = NodeNames::new(name.clone());
+        // A full disk must not keep the gateway from starting: as long as there is one name only, nothing depends on the file.
+        if let Err(error) = write_names(&path, &names) {
+            tracing::warn!(path = %path.display(), %error, "the node's name cannot be noted; trying again at the next start");
+        }
+        return Ok(names);
+    };
+    let mut names =
+        NodeNames::parse(&text).ok_or_else(|| failed(io::Error::other("expected a line for each of the node's names")))?;
+    if names.rename(name, next) {
+        write_names(&path, &names).map_err(failed)?;
+    }
+    Ok(names)
+}
+
+/// Whatever happens, the file is the old one or the new one.
+fn write_names(path: &Path, names: &NodeNames) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let mut file = File::create(&fresh)?;
+    file.write_all(names.text().as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&fresh, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
 /// Hands everything that waits to the queues and mailboxes, then lets the journal thread begin.
 fn start_journal(
     mut spool: spool::Spool<RealDisk>,
@@ -151,5 +192,12 @@ fn start_journal(
     let restored = journal::resume(&mut spool, &mut ledger, &*rules, gateway.clock.now(), deliver);
     let Restored { messages, mailbox_items, parked_receipts, mo_parts } = restored.map_err(|error| io_error("spool", error))?;
     tracing::info!(messages, mailbox_items, parked_receipts, mo_parts, "taken up again");
+    let behind = ledger.newest_read_back().since(gateway.clock.now());
+    if behind > CLOCK_TOLERANCE {
+        tracing::error!(
+            ?behind,
+            "the clock is, or was, wrong: it is behind what the spool says; scheduled messages may leave late"
+        );
+    }
     Journal::start(spool, ledger, gateway.clone()).map_err(|error| io_error("journal thread", error))
 }

@@ -6,6 +6,7 @@ mod account;
 mod blame;
 mod grown;
 mod message_id;
+mod node_names;
 mod operators;
 mod references;
 mod release;
@@ -21,6 +22,7 @@ use arc_swap::ArcSwap;
 
 pub use account::{AccountState, MAIL_PRIORITY, Seat};
 pub use message_id::{IdText, message_id_octets, message_id_text, parse_message_id};
+pub use node_names::NodeNames;
 pub use operators::{OperatorState, Probe, SenderUp};
 pub use references::References;
 pub use reloads::ReloadsSeen;
@@ -72,6 +74,7 @@ pub struct Gateway {
     accounts: Grown<AccountState>,
     operators: Grown<OperatorState>,
     journal: OnceLock<Journal>,
+    node_names: OnceLock<NodeNames>,
     last_commit: RwLock<Option<Commit>>,
     unrouted: std::sync::Mutex<Unrouted>,
     damaged: std::sync::Mutex<Vec<Event>>,
@@ -127,6 +130,7 @@ impl Gateway {
             accounts: Grown::default(),
             operators: Grown::default(),
             journal: OnceLock::new(),
+            node_names: OnceLock::new(),
             last_commit: RwLock::default(),
             unrouted: std::sync::Mutex::default(),
             damaged: std::sync::Mutex::default(),
@@ -189,6 +193,17 @@ impl Gateway {
     /// The journal; `None` only while the gateway is starting.
     pub fn journal(&self) -> Option<&Journal> {
         self.journal.get()
+    }
+
+    /// Set once, before the first id is told.
+    pub fn set_node_names(&self, names: NodeNames) {
+        // Only the daemon's start calls this.
+        let _ = self.node_names.set(names);
+    }
+
+    /// The names in front of message ids. A reload does not change them.
+    pub fn node_names(&self) -> &NodeNames {
+        self.node_names.get_or_init(|| NodeNames::new(self.settings().config.node.name.clone()))
     }
 
     /// The state of an account, made when first asked for.

@@ -110,7 +110,7 @@ impl<'a> Release<'a> {
         }
         match chosen {
             Some(key) => {
-                let item = item(&waiting);
+                let item = item(&waiting, self.now);
                 self.operator(key).1.queue.push(item);
             }
             None => self.gateway.strand(&waiting, &self.settings),
@@ -173,6 +173,7 @@ impl<'a> Release<'a> {
             Note::LeftQuarantine { operator } => self.operator(operator).0.metrics.quarantine.decrement(1.0),
             Note::MoReceived => self.gateway.inbound_metrics.received.increment(1),
             Note::MoIncomplete => self.gateway.inbound_metrics.incomplete.increment(1),
+            Note::MoRepeated => self.gateway.inbound_metrics.repeated.increment(1),
             Note::MoRouted { account } => self.account(account).0.metrics.mo_routed.increment(1),
             Note::ReceiptMissing { operator: None } => self.gateway.no_operator_metrics.receipts_missing.increment(1),
         }
@@ -200,8 +201,11 @@ fn seconds(milliseconds: u64) -> f64 {
     Duration::from_millis(milliseconds).as_secs_f64()
 }
 
-fn item(waiting: &Waiting) -> (Item<Job>, Timestamp) {
+fn item(waiting: &Waiting, now: Timestamp) -> (Item<Job>, Timestamp) {
     let message = &waiting.job.message;
+    // One from the future was accepted while the clock was wrong: all its times are as much too late.
+    let ahead = message.accepted_at.since(now);
+    let not_before = message.not_before.minus(ahead);
     let item = Item {
         id: waiting.id,
         account: waiting.account,
@@ -210,11 +214,11 @@ fn item(waiting: &Waiting) -> (Item<Job>, Timestamp) {
         vague_refusals: 0,
         suspicion: Suspicion::default(),
         done: waiting.done,
-        queued_at: message.accepted_at.max(message.not_before),
-        expires_at: message.expires_at,
+        queued_at: message.accepted_at.minus(ahead).max(not_before),
+        expires_at: message.expires_at.minus(ahead),
         payload: Some(waiting.job.clone()),
     };
-    (item, message.not_before)
+    (item, not_before)
 }
 
 #[cfg(test)]

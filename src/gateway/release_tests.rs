@@ -1,13 +1,20 @@
 //! Where a message waits, by what is left of its route.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::chance::Chance;
 use crate::config::{self, Config};
 use crate::gateway::{Gateway, Outside, Settings};
 use crate::ledger::{Ids, KeyMaker, PartSet, Waiting};
-use crate::message::{AccountKey, Job, MessageId, Names, OperatorKey, test_job};
+use crate::message::{
+    AccountKey, Address, Job, Mail, MailContent, MailedMo, Message, MessageId, Names, OperatorKey, Timestamp, test_job,
+};
 use crate::metrics;
+use crate::queue::Found;
+use crate::text::Body;
 
 /// A configuration with these operators, in the order of preference.
 fn config(operators: &[&str]) -> Config {
@@ -96,4 +103,46 @@ fn a_message_that_was_on_its_way_to_the_disk_during_a_reload_goes_by_the_new_rou
     world.reload(&["telia"]);
     world.0.queue(Waiting { id: MessageId(1), account, bound_to: None, done: 0, job: Arc::new(job) });
     assert_eq!(world.waits_for(), ["telia"]);
+}
+
+/// It was accepted while the clock was ten years ahead, and the clock is right now.
+#[test]
+fn a_message_accepted_in_the_future_keeps_its_delay_and_its_validity_and_does_not_wait_until_then() {
+    let world = World::new(&["alpha"]);
+    let now = world.0.clock.now();
+    let accepted_at = now.plus(Duration::from_secs(315_360_000));
+    let (not_before, expires_at) = (accepted_at.plus(Duration::from_secs(60)), accepted_at.plus(Duration::from_secs(3_600)));
+    let plain = test_job(1, AccountKey(0));
+    let message = Message { accepted_at, not_before, expires_at, ..plain.message.clone() };
+    let job = Arc::new(Job { message, id: plain.id, account: plain.account, route: plain.route.clone() });
+    world.0.route_again(Waiting { id: MessageId(1), account: AccountKey(0), bound_to: None, done: 0, job });
+    let state = world.0.operator(world.key("alpha"));
+    let Found { item, until, .. } = state.queue(|queue| queue.find(MessageId(1))).expect("a message that waits");
+    let soon = now.plus(Duration::from_secs(120));
+    assert!(until.is_some_and(|until| until <= soon), "{until:?}");
+    assert!(item.queued_at <= soon && item.expires_at <= now.plus(Duration::from_secs(3_700)), "{item:?}");
+}
+
+/// It waited longer than its time, because the gateway was down or its clock was wrong.
+#[tokio::test(start_paused = true)]
+async fn what_is_in_a_mailbox_can_still_be_fetched_after_a_long_stop() {
+    let world = World::new(&["alpha"]);
+    let account = world.0.account(AccountKey(0));
+    let content = MailContent::Mo(Box::new(MailedMo {
+        protocol_id: 0,
+        dcs_class: 0,
+        concatenation: None,
+        udh: Bytes::new(),
+        body: Body::from_text("hello"),
+        tlvs: Bytes::new(),
+    }));
+    let (source, destination) = (Address::new(1, 1, b"358401234567"), Address::new(3, 0, b"17171"));
+    let (created_at, expires_at) = (Timestamp(0), Timestamp(1));
+    let mail = Mail { id: MessageId(1), account: "shop".into(), source, destination, created_at, expires_at, content };
+    account.post([Arc::new(mail)]);
+    for (later, kept) in [(0, 1), (3_599, 1), (1, 0)] {
+        tokio::time::advance(Duration::from_secs(later)).await;
+        crate::mailbox::look(&world.0).await;
+        assert_eq!(account.mailbox(|mailbox| mailbox.len()), kept, "{later}");
+    }
 }

@@ -163,7 +163,7 @@ impl Rules for Settings {
         self.operator(operator).map(|o| o.config.receipt_id).unwrap_or_default()
     }
 
-    fn inbound(&self, number: &Address, text: &str) -> Option<Arc<str>> {
+    fn inbound(&self, number: &Address, text: Option<&str>) -> Option<Arc<str>> {
         let number = self.inbound_numbers.normalise(number).ok()?;
         self.inbound.choose(&number.digits, text).map(|key| self.account_names.name(key.0))
     }

@@ -279,8 +279,10 @@ impl Ledger {
         put_short(&mut self.scratch, self.operators.name(slot.and_then(Part::operator)).as_bytes());
     }
 
-    /// What time alone brings: parked receipts that found nothing, receipts that never came, MO parts that never came, receipts put off.
+    /// What time alone brings: what the start could not read, parked receipts that found nothing, receipts that never came, MO parts that
+    /// never came, receipts put off.
     pub fn tick(&mut self, t: &mut Turn<'_, impl Log, impl Rules>) {
+        self.end_unreadable(t);
         self.expire_receipts(t);
         self.forget_ids();
         self.expire_quarantine(t);

@@ -262,6 +262,8 @@ pub enum Note {
     },
     /// Parts of an MO message did not all come; what came was forwarded.
     MoIncomplete,
+    /// A part of an MO message came again, and goes no further.
+    MoRepeated,
     /// The operator's response carried no id: no receipt can be matched.
     NoOperatorId {
         operator: OperatorKey,

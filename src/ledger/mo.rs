@@ -1,7 +1,7 @@
 //! Mobile-originated messages: parts are joined, then the whole goes to the account its number and first word name.
 //!
 //! Parts are durable before the operator is answered, come in any order and on any bind. What has not come in time is not waited
-//! for: the parts that did come are forwarded one by one, still marked as parts.
+//! for: the parts that did come are forwarded one by one, still marked as parts. What comes a second time after that is not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::event::{Effect, Note, Status};
+use super::forwarded::digest;
 use super::index::{Item, What};
-use super::receipts::before;
 use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, kind};
 use crate::message::{AccountKey, Mail, MailContent, MailedMo, MessageId, Mo, Timestamp};
 use crate::text::{Alphabet, Body, Concatenation};
@@ -29,7 +29,7 @@ const PART_OVERHEAD: usize = 512;
 
 /// What the parts of one message have in common (3GPP TS 23.040 section 9.2.3.24.1: originating address, reference, total).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Joint {
+pub(super) struct Joint {
     source: SmallVec<[u8; 22]>,
     destination: SmallVec<[u8; 22]>,
     reference: u16,
@@ -37,7 +37,7 @@ struct Joint {
 }
 
 /// A message of which parts are here.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Open {
     /// Of the part that came first.
     operator: Arc<str>,
@@ -50,25 +50,27 @@ struct Open {
     coded: usize,
     /// Parts that are no text.
     octets: usize,
+    /// Parts that have been forwarded already.
+    again: usize,
     parts: SmallVec<[(u8, MessageId); 4]>,
 }
 
 /// The open messages that began with one operator.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Line {
     held: usize,
     by_age: BTreeMap<(Timestamp, MessageId), Joint>,
 }
 
 /// Which parts of which messages are here.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Reassembly {
     open: HashMap<Joint, Open>,
     lines: BTreeMap<Arc<str>, Line>,
 }
 
 impl Joint {
-    fn of(mo: &Mo, c: Concatenation) -> Self {
+    pub fn of(mo: &Mo, c: Concatenation) -> Self {
         Joint {
             source: SmallVec::from_slice(&mo.source.digits),
             destination: SmallVec::from_slice(&mo.destination.digits),
@@ -76,10 +78,16 @@ impl Joint {
             total: c.total,
         }
     }
+
+    /// How many parts the message has.
+    pub fn total(&self) -> u8 {
+        self.total
+    }
 }
 
 impl Reassembly {
-    fn add(&mut self, joint: &Joint, sequence: u8, id: MessageId, mo: &Mo) {
+    /// `again`: it has been forwarded already.
+    fn add(&mut self, joint: &Joint, sequence: u8, id: MessageId, mo: &Mo, again: bool) {
         let fresh = || Open {
             operator: mo.operator.clone(),
             since: mo.received_at,
@@ -88,6 +96,7 @@ impl Reassembly {
             held: 0,
             coded: 0,
             octets: 0,
+            again: 0,
             parts: SmallVec::new(),
         };
         let open = self.open.entry(joint.clone()).or_insert_with(fresh);
@@ -97,6 +106,7 @@ impl Reassembly {
         open.held += held;
         open.coded += coded(&mo.body);
         open.octets += usize::from(mo.body.alphabet == Alphabet::Octets);
+        open.again += usize::from(again);
         open.parts.push((sequence, id));
         let line = self.lines.entry(open.operator.clone()).or_default();
         line.held += held;
@@ -117,6 +127,12 @@ impl Reassembly {
             let octets = open.octets + usize::from(body.alphabet == Alphabet::Octets);
             open.parts.len() + 1 == total && open.coded + coded(body) <= JOINED_OCTETS && (octets == 0 || octets == total)
         })
+    }
+
+    /// Is everything that is here of the message here for the second time? A part that is not shows that it is another one, with the same
+    /// reference and in part the same text.
+    fn is_again(&self, joint: &Joint) -> bool {
+        self.open.get(joint).is_none_or(|open| open.again == open.parts.len())
     }
 
     /// Takes the parts out, in the order of their numbers.
@@ -169,19 +185,26 @@ impl Ledger {
         let joint = Joint::of(&mo, c);
         if let Some(held) = self.reassembly.held(&joint, c.sequence) {
             if self.mo_held(held).is_some_and(|held| held.body == mo.body && held.udh == mo.udh) {
+                t.effects.push(Effect::Note(Note::MoRepeated));
                 return 0; // the operator sent it again: it is durable already
             }
             // The sender has used the reference for another message: the rest of the one before will not come.
             self.forward_incomplete(&joint, t);
         }
+        let again = self.forwarded.has(&joint, c.sequence, &mo, t.rules.limits().mo_reassembly);
         if self.reassembly.completes(&joint, &mo.body) {
+            if again && self.reassembly.is_again(&joint) {
+                t.effects.push(Effect::Note(Note::MoRepeated));
+                self.drop_parts(&joint, t);
+                return 0;
+            }
             return self.complete(&joint, mo, c, t);
         }
         let id = self.ids.next();
         self.scratch.clear();
         super::codec::put_mo(&mut self.scratch, &mo);
         let location = t.log.append_full(kind::MO_PART, id, &self.scratch);
-        self.reassembly.add(&joint, c.sequence, id, &mo);
+        self.reassembly.add(&joint, c.sequence, id, &mo, again);
         self.index.insert(id, Item { location, what: What::MoPart(Box::new(mo)) });
         if let Some(excess) = self.reassembly.excess(&joint) {
             self.forward_incomplete(&excess, t);
@@ -198,6 +221,11 @@ impl Ledger {
         parts.insert(before.min(parts.len()), &last);
         let joined = join(&parts);
         let account = self.inbound_account(&joined, t);
+        if account.is_some() {
+            let parts = parts.iter().filter_map(|part| Some((part.concatenation?.sequence, digest(&part.body, &part.udh))));
+            let parts: SmallVec<[(u8, u64); 4]> = parts.collect();
+            parts.into_iter().for_each(|part| self.forwarded.add(joint, part, t.now));
+        }
         self.mo_whole(joined, account, &ids, t)
     }
 
@@ -209,7 +237,10 @@ impl Ledger {
     }
 
     fn inbound_account<L: Log, R: Rules>(&self, mo: &Mo, t: &Turn<'_, L, R>) -> Option<Arc<str>> {
-        t.rules.inbound(&mo.destination, &mo.body.to_text().unwrap_or_default())
+        // The keyword stands in the first part: what another one begins with may be any word.
+        let begins = mo.concatenation.is_none_or(|c| c.sequence == 1);
+        let text = begins.then(|| mo.body.to_text().unwrap_or_default());
+        t.rules.inbound(&mo.destination, text.as_deref())
     }
 
     /// Puts the message in the mailbox of whoever it belongs to, and finishes its parts in the same record.
@@ -261,32 +292,51 @@ impl Ledger {
     }
 
     /// Forwards what came of a message whose other parts are not waited for, one by one, still marked as parts. All go where the
-    /// first of them belongs: only there the keyword stands.
+    /// first of them belongs.
     fn forward_incomplete<L: Log, R: Rules>(&mut self, joint: &Joint, t: &mut Turn<'_, L, R>) {
+        if self.reassembly.is_again(joint) {
+            return self.drop_parts(joint, t);
+        }
         let parts = self.reassembly.take(joint);
         let Some(first) = parts.first().and_then(|(_, id)| self.mo_held(*id)) else { return };
         let account = self.inbound_account(first, t);
         t.effects.push(Effect::Note(Note::MoIncomplete));
-        for (_, id) in parts {
+        for (sequence, id) in parts {
             if let Some(mo) = self.mo_held(id).cloned() {
+                if account.is_some() {
+                    self.forwarded.add(joint, (sequence, digest(&mo.body, &mo.udh)), t.now);
+                }
                 self.mo_whole(mo, account.clone(), &[id], t);
             }
         }
     }
 
-    /// Forwards what came of messages whose other parts did not come in time.
-    pub(super) fn expire_mo<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>) {
-        let Some(moment) = before(t.now, t.rules.limits().mo_reassembly) else { return };
-        for joint in self.reassembly.since(moment) {
-            self.forward_incomplete(&joint, t);
+    /// Lets go what is here of a message: its account has all of that already.
+    fn drop_parts<L: Log, R: Rules>(&mut self, joint: &Joint, t: &mut Turn<'_, L, R>) {
+        for (_, id) in self.reassembly.take(joint) {
+            t.effects.push(Effect::Note(Note::MoRepeated));
+            self.close(id, t);
         }
     }
 
-    /// A part read back at start takes its place again.
-    pub(super) fn resume_mo_part(&mut self, id: MessageId, mo: &Mo) {
-        if let Some(c) = mo.concatenation {
-            self.reassembly.add(&Joint::of(mo, c), c.sequence, id, mo);
+    /// Forwards what came of messages whose other parts did not come in time.
+    pub(super) fn expire_mo<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>) {
+        let Some(moment) = self.waited_since(t.now, t.rules.limits().mo_reassembly) else { return };
+        for joint in self.reassembly.since(moment) {
+            self.forward_incomplete(&joint, t);
         }
+        self.forwarded.forget(moment);
+    }
+
+    /// A part read back at start takes its place again.
+    pub(super) fn resume_mo_part(&mut self, id: MessageId, t: &Turn<'_, impl Log, impl Rules>) {
+        let Some(Item { what: What::MoPart(mo), .. }) = self.index.get_mut(id) else { return };
+        let Some(c) = mo.concatenation else { return };
+        let joint = Joint::of(mo, c);
+        let again = self.forwarded.has(&joint, c.sequence, mo, t.rules.limits().mo_reassembly);
+        // One from the future came while the clock was wrong: it does not wait until then.
+        mo.received_at = mo.received_at.min(t.now);
+        self.reassembly.add(&joint, c.sequence, id, mo, again);
     }
 }
 

@@ -14,6 +14,7 @@ mod by_id;
 mod codec;
 mod correlation;
 mod event;
+mod forwarded;
 mod index;
 mod known;
 mod mo;
@@ -56,6 +57,7 @@ use crate::receipt::{ReceiptId, ReceiptPolicy};
 use crate::spool::Location;
 use awaiting::Awaiting;
 use correlation::Correlation;
+use forwarded::Forwarded;
 use index::{Index, Pending, What};
 use known::KnownNames;
 use mo::Reassembly;
@@ -118,8 +120,8 @@ pub trait Rules {
     fn receipt_policy(&self, account: AccountKey) -> ReceiptPolicy;
     /// How this operator's receipts write the id its responses gave.
     fn receipt_id(&self, operator: OperatorKey) -> ReceiptId;
-    /// The account an MO message belongs to, by its number and first word.
-    fn inbound(&self, number: &Address, text: &str) -> Option<Arc<str>>;
+    /// The account an MO message belongs to, by its number and first word; `None`: its beginning is not here.
+    fn inbound(&self, number: &Address, text: Option<&str>) -> Option<Arc<str>>;
     fn limits(&self) -> &Limits;
 }
 
@@ -170,11 +172,17 @@ pub struct Ledger {
     parking: Parking,
     quarantine: Quarantine,
     put_off: PutOff,
+    /// When this life began, if there was one before, and the newest moment that the records of that one name.
+    resumed_at: Timestamp,
+    newest: Timestamp,
+    /// What could not be read when it began.
+    unreadable: Vec<MessageId>,
     /// Receipts found parked at start: a torn write may have left out that they had found their owner.
     recheck: Vec<MessageId>,
     /// Messages with parts that wait for a receipt, by the second the first of them was sent.
     awaiting: Awaiting,
     reassembly: Reassembly,
+    forwarded: Forwarded,
     history: History,
     unmatched: VecDeque<StrayReceipt>,
     ids: Ids,
@@ -189,6 +197,10 @@ pub struct Ledger {
 /// Unmatched receipts kept for `smppgw ctl receipts`, and so many of the parked ones shown there.
 const UNMATCHED_KEPT: usize = 1_000;
 
+/// How long others have after a start, at most, to bring what they could not while the gateway was down: operators bind anew, and try
+/// again what was not acknowledged, later and later.
+pub const RETURN: Duration = Duration::from_secs(3_600);
+
 /// Events that time alone brings, handled per call of [`Ledger::tick`].
 const EXPIRIES_PER_TICK: usize = 10_000;
 
@@ -202,9 +214,13 @@ impl Ledger {
             parking: Parking::default(),
             quarantine: Quarantine::new(),
             put_off: PutOff::default(),
+            resumed_at: Timestamp(0),
+            newest: Timestamp(0),
+            unreadable: Vec::new(),
             recheck: Vec::new(),
             awaiting: Awaiting::default(),
             reassembly: Reassembly::default(),
+            forwarded: Forwarded::default(),
             history: History::new(history),
             unmatched: VecDeque::new(),
             ids,
@@ -223,6 +239,19 @@ impl Ledger {
     /// Ids given from now on are at least `next`.
     pub fn ids_from(&self, next: u64) {
         self.ids.raise(next);
+    }
+
+    /// What has waited from this moment on, or longer, has waited for `limit`. `None` as long as nothing has: after a start everything
+    /// waits for a while again, because while the gateway was down nobody could bring what is waited for.
+    fn waited_since(&self, now: Timestamp, limit: Duration) -> Option<Timestamp> {
+        let returned = now >= self.resumed_at.plus(limit.min(RETURN));
+        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        now.0.checked_sub(limit).map(Timestamp).filter(|_| returned)
+    }
+
+    /// When the newest of what was read back came, as the clock was then.
+    pub fn newest_read_back(&self) -> Timestamp {
+        self.newest
     }
 
     /// Every live thing: pending messages, mailbox items, parked receipts, MO parts.

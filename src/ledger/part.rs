@@ -42,6 +42,13 @@ impl Part {
             PartState::Waiting | PartState::Final { .. } => None,
         }
     }
+
+    /// Its receipt is awaited from `now` on, if it was to be from a later moment.
+    pub fn awaited_from_now(&mut self, now: u32) {
+        if let PartState::Sent { at, .. } = &mut self.state {
+            *at = now.min(*at);
+        }
+    }
 }
 
 /// The parts of one message: none until the first is heard of, and mostly one.

@@ -152,12 +152,12 @@ impl Ledger {
         }
         let limits = t.rules.limits();
         let (early, timeout) = (limits.early_receipt, limits.receipt_timeout);
-        if let Some(moment) = before(t.now, early) {
+        if let Some(moment) = self.waited_since(t.now, early) {
             for id in self.parking.since(moment, EXPIRIES_PER_TICK) {
                 self.parked_expired(id, t);
             }
         }
-        let Some(moment) = before(t.now, timeout) else { return };
+        let Some(moment) = self.waited_since(t.now, timeout) else { return };
         let overdue = u32::try_from(moment.0 / 1000).unwrap_or(u32::MAX);
         for _ in 0..EXPIRIES_PER_TICK {
             let Some((sent_at, id)) = self.awaiting.pop_due(overdue) else { break };
@@ -219,34 +219,33 @@ impl Ledger {
     }
 
     /// Parts read back at start that an operator has taken are known by their ids again.
-    pub(super) fn resume_parts(&mut self, id: MessageId, rules: &impl Rules) {
-        let Some(Item { what: What::Message(Pending { parts, receipt, .. }), .. }) = self.index.get(id) else { return };
+    pub(super) fn resume_parts(&mut self, id: MessageId, t: &Turn<'_, impl Log, impl Rules>) {
+        let Some(Item { what: What::Message(Pending { parts, receipt, .. }), .. }) = self.index.get_mut(id) else { return };
         if !receipt.wants_any() {
             return;
         }
+        // What was sent in the future was while the clock was wrong: its receipt is not awaited until then.
+        let now = u32::try_from(t.now.0 / 1000).unwrap_or(u32::MAX);
+        parts.iter_mut().for_each(|part| part.awaited_from_now(now));
         if let Some(first) = parts.iter().filter_map(Part::awaited_since).min() {
             self.awaiting.push(first, id);
         }
         for (part, slot) in (0u8..).zip(parts.iter()) {
             let Some(operator) = slot.operator() else { continue };
-            if let Some(key) = self.keys.of_response(operator, rules.receipt_id(operator), &slot.operator_id.octets()) {
+            if let Some(key) = self.keys.of_response(operator, t.rules.receipt_id(operator), &slot.operator_id.octets()) {
                 self.correlation.insert(key, Target { message: id, part });
             }
         }
     }
 
-    pub(super) fn resume_parked(&mut self, id: MessageId, rules: &impl Rules) {
+    pub(super) fn resume_parked(&mut self, id: MessageId, t: &Turn<'_, impl Log, impl Rules>) {
         let Some(Item { what: What::Parked(parked), .. }) = self.index.get_mut(id) else { return };
         let operator = parked.operator;
-        parked.keys = self.keys.of_receipt(operator, rules.receipt_id(operator), &parked.receipt.id);
+        parked.received_at = parked.received_at.min(t.now);
+        parked.keys = self.keys.of_receipt(operator, t.rules.receipt_id(operator), &parked.receipt.id);
         self.parking.add(operator, parked.received_at, id, &parked.keys);
         self.recheck.push(id);
     }
-}
-
-/// The moment `duration` before `now`; `None` when there was none.
-pub(super) fn before(now: Timestamp, duration: std::time::Duration) -> Option<Timestamp> {
-    now.0.checked_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).map(Timestamp)
 }
 
 /// The moment a receipt names, when it names one.

@@ -7,14 +7,14 @@ use smallvec::SmallVec;
 
 use super::codec::{self, Reader, Unreadable, put_short, state};
 use super::correlation::Keys;
-use super::event::{Effect, MAX_PARTS, Received, Waiting};
+use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Received, Waiting};
 use super::index::{Item, Pending, What};
 use super::known::KnownNames;
 use super::part::{Part, PartState, Parts};
 use super::quarantine::{Case, put_whole};
 use super::sent::FINISHES;
 use super::{Ledger, Log, Rules, Turn, kind};
-use crate::message::{AccountKey, Address, MailContent, Message, MessageId, Timestamp};
+use crate::message::{AccountKey, Address, MailContent, Message, MessageId, Mo, Timestamp};
 use crate::receipt::text::ReceiptDate;
 use crate::receipt::{Receipt, State};
 use crate::spool::Location;
@@ -70,6 +70,7 @@ impl Ledger {
             }
             kind::MO_PART => {
                 let mo = codec::mo(&mut r)?;
+                self.newest = self.newest.max(mo.received_at);
                 self.index.insert(id, Item { location, what: What::MoPart(Box::new(mo)) });
             }
             _ => return Err(Unreadable),
@@ -79,6 +80,7 @@ impl Ledger {
 
     fn restore_message(&mut self, id: MessageId, location: Location, message: &Message, parts: Parts, case: Option<Case>) {
         let account = AccountKey(self.accounts.intern(&message.account));
+        self.newest = self.newest.max(message.accepted_at);
         self.history.note(id, message.accepted_at, &message.destination.digits);
         self.index.insert(id, Item { location, what: What::Message(Pending::new(account, message, parts)) });
         // The newest record says whether it is in quarantine.
@@ -104,6 +106,13 @@ impl Ledger {
         let closed = closes(r)?;
         let part_closed = part_closed(r)?;
         let mail = codec::mail(id, r)?;
+        self.newest = self.newest.max(mail.created_at);
+        let Ledger { index, forwarded, .. } = self;
+        let parts = closed.iter().filter_map(|id| match &index.get(*id)?.what {
+            What::MoPart(mo) => Some(&**mo),
+            _ => None,
+        });
+        forwarded.restore(&parts.collect::<SmallVec<[&Mo; 4]>>(), &mail);
         if let Some((message, change)) = part_closed {
             self.restore_part_final(message, &change);
         }
@@ -165,6 +174,7 @@ impl Ledger {
     pub fn resume<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>, mut deliver: impl FnMut(&mut Vec<Effect>)) -> Restored {
         self.history.forget_notes();
         let mut restored = Restored::default();
+        self.resumed_at = t.now;
         for page in self.index.pages() {
             for id in self.index.ids_of(page) {
                 self.resume_one(id, &mut restored, t);
@@ -187,18 +197,18 @@ impl Ledger {
             What::Mail { account } => {
                 restored.mailbox_items += 1;
                 let account = *account;
-                if let Some(mail) = self.mail(id, t.log) {
-                    t.effects.push(Effect::Mail { account, mail });
+                match self.mail(id, t.log) {
+                    Some(mail) => t.effects.push(Effect::Mail { account, mail }),
+                    None => self.unreadable.push(id),
                 }
             }
             What::Parked(_) => {
                 restored.parked_receipts += 1;
-                self.resume_parked(id, t.rules);
+                self.resume_parked(id, t);
             }
-            What::MoPart(mo) => {
+            What::MoPart(_) => {
                 restored.mo_parts += 1;
-                let mo = mo.clone();
-                self.resume_mo_part(id, &mo);
+                self.resume_mo_part(id, t);
             }
         }
     }
@@ -209,12 +219,30 @@ impl Ledger {
         let waiting = pending.is_to_be_sent();
         // Before its record is read: a damaged one counts as pending like any other.
         t.effects.push(Effect::Restored { account });
-        self.resume_parts(id, t.rules);
+        self.resume_parts(id, t);
         if self.resume_quarantined(id, t) {
             return;
         }
-        if waiting && let Some(job) = self.job(id, t.log, t.rules) {
-            t.effects.push(Effect::Queue(Waiting { id, account, bound_to, done, job }));
+        if !waiting {
+            return;
+        }
+        match self.job(id, t.log, t.rules) {
+            Some(job) => t.effects.push(Effect::Queue(Waiting { id, account, bound_to, done, job })),
+            None => self.unreadable.push(id),
+        }
+    }
+
+    /// Gives up what the start has found whole and then could not read: nothing else would ever ask for it. (A disk that only failed
+    /// just then lets no gateway start.)
+    pub(super) fn end_unreadable<L: Log, R: Rules>(&mut self, t: &mut Turn<'_, L, R>) {
+        for id in std::mem::take(&mut self.unreadable) {
+            let event = match self.index.get(id).map(|item| &item.what) {
+                Some(What::Mail { .. }) => Event::MailDone(vec![(id, MailEnd::Damaged)]),
+                _ => {
+                    Event::Failed { id, operator: None, parts: None, failure: Failure { state: State::Undeliverable, status: 0 } }
+                }
+            };
+            self.apply(event, t);
         }
     }
 

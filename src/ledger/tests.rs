@@ -28,6 +28,8 @@ pub(super) struct MemoryLog {
     pub first: usize,
     /// Nothing can be read just now.
     pub is_unreadable: bool,
+    /// What has become unreadable for good.
+    pub damaged: Vec<MessageId>,
 }
 
 pub(super) struct Entry {
@@ -63,7 +65,7 @@ impl Log for MemoryLog {
         let at = location.offset as usize;
         self.records
             .get(at)
-            .filter(|_| at >= self.first && !self.is_unreadable)
+            .filter(|record| at >= self.first && !self.is_unreadable && !self.damaged.contains(&record.id))
             .map(|record| (record.kind, record.payload.clone()))
     }
     fn read_failed(&mut self) -> bool {
@@ -104,8 +106,8 @@ impl Rules for TestRules {
     fn receipt_id(&self, _: OperatorKey) -> ReceiptId {
         self.receipt_id
     }
-    fn inbound(&self, _: &Address, text: &str) -> Option<Arc<str>> {
-        match text.chars().next() {
+    fn inbound(&self, _: &Address, text: Option<&str>) -> Option<Arc<str>> {
+        match text.and_then(|text| text.chars().next()) {
             Some('X') => None,
             Some('Q') => Some("quiz".into()),
             _ => Some("shop".into()),
@@ -179,7 +181,7 @@ impl World {
         let ids = Ids::starting_at(self.ledger.ids.0.load(Ordering::Relaxed));
         ids.raise(self.log.records.iter().map(|record| record.id.0 + 1).max().unwrap_or(0));
         let mut ledger = Ledger::new(ids, self.ledger.keys.clone(), accounts, operators, 4, 100);
-        let mut log = MemoryLog { first: self.log.first, ..MemoryLog::default() };
+        let mut log = MemoryLog { first: self.log.first, damaged: self.log.damaged.clone(), ..MemoryLog::default() };
         for (at, record) in self.log.records.iter().enumerate() {
             if at >= self.log.first {
                 let location = Location { segment: 1, offset: at as u32 };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::gateway::{AccountState, Gateway};
 use crate::journal::ReadBack;
-use crate::ledger::{Event, MailEnd};
+use crate::ledger::{Event, MailEnd, RETURN};
 use crate::message::{Mail, MessageId, Timestamp};
 use crate::queue::Item;
 
@@ -45,16 +45,19 @@ fn measure_one(state: &AccountState, now: Timestamp) -> usize {
     depth
 }
 
-/// Drops items whose time to live has ended, and the oldest of a mailbox that has grown beyond its limit; counts them as expired. To
-/// be called every second or so.
+/// Drops items whose time to live has ended, and the oldest of a mailbox that has grown beyond its limit; counts them as expired. At
+/// first nothing ends by its time: while the gateway was down, or its clock was wrong, no application could fetch it. To be called every
+/// second or so.
 pub async fn look(gateway: &Arc<Gateway>) {
     let now = gateway.clock.now();
     let settings = gateway.settings();
     let limit = usize::try_from(settings.config.mailbox.max_per_account).unwrap_or(usize::MAX);
+    let patience = settings.config.mailbox.time_to_live.min(RETURN);
+    let ends = now >= gateway.clock.started_at().plus(patience);
     let mut events = Vec::new();
     for state in gateway.accounts() {
         let expired = state.mailbox(|mailbox| {
-            let mut expired = mailbox.expire(now);
+            let mut expired = if ends { mailbox.expire(now) } else { Vec::new() };
             let excess = mailbox.len().saturating_sub(limit);
             expired.extend(mailbox.take_oldest(excess));
             expired

@@ -256,6 +256,7 @@ pub struct InboundMetrics {
     pub received: Counter,
     pub unroutable: Counter,
     pub incomplete: Counter,
+    pub repeated: Counter,
 }
 
 impl InboundMetrics {
@@ -264,6 +265,7 @@ impl InboundMetrics {
             received: metrics.counter(&table::MO_RECEIVED, &[]),
             unroutable: metrics.counter(&table::MO_UNROUTABLE, &[]),
             incomplete: metrics.counter(&table::MO_INCOMPLETE, &[]),
+            repeated: metrics.counter(&table::MO_REPEATED, &[]),
         }
     }
 }

@@ -142,6 +142,8 @@ metrics! {
         "Mobile-originated messages for which no inbound rule was found.";
     MO_INCOMPLETE = Counter, "smppgw_mo_incomplete_total", Count, [],
         "Long mobile-originated messages passed on without the parts that never came.";
+    MO_REPEATED = Counter, "smppgw_mo_repeated_total", Count, [],
+        "Parts of mobile-originated messages that came again after they had been taken, and were not forwarded again.";
     MO_ROUTED = Counter, "smppgw_mo_routed_total", Count, ["account"], "Mobile-originated messages put into the account's mailbox.";
 
     MAILBOX = Gauge, "smppgw_mailbox_items", Count, ["account"], "Receipts and MO messages the account has yet to acknowledge.";

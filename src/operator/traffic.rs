@@ -74,12 +74,15 @@ pub(super) struct Traffic<'a> {
     gathered: Gathered,
     /// Becomes the list of the next batch's events.
     spare_list: Vec<ledger::Event>,
-    open_batches: VecDeque<(u64, Open)>,
+    /// With the moment at which each was handed over.
+    open_batches: VecDeque<(u64, Instant, Open)>,
     next_ticket: u64,
     /// Requests answered whose outcome is not durable yet.
     unrecorded: usize,
     /// The operator's requests that are not durable yet, and so not answered.
     to_answer: usize,
+    /// How long the last of them had to wait.
+    answered_after: Duration,
     acks: mpsc::Receiver<Ack>,
     reply: mpsc::Sender<Ack>,
     /// Requests that were not answered in time, for late answers.
@@ -112,6 +115,7 @@ impl<'a> Traffic<'a> {
             next_ticket: 0,
             unrecorded: 0,
             to_answer: 0,
+            answered_after: Duration::ZERO,
             acks,
             reply,
             overdue: VecDeque::new(),
@@ -391,7 +395,7 @@ impl<'a> Traffic<'a> {
     /// Takes a message out of the way of the others, until somebody has looked at it.
     fn quarantine(&mut self, item: &Item<Job>, job: Arc<Job>, status: u32) {
         let Context { gateway, state, .. } = &self.context;
-        let (node, message) = (&gateway.settings().config.node.name, &job.message);
+        let (node, message) = (gateway.node_names().of(item.id), &job.message);
         let case = ledger::Case { operator: state.key, sessions: item.suspicion.deaths, status, since: gateway.clock.now() };
         tracing::warn!(
             id = message_id_text(node, item.id, message.short_id), account = %message.account, operator = %state.name,
@@ -425,10 +429,11 @@ impl<'a> Traffic<'a> {
             CommandId::DeliverSm | CommandId::DataSm => {
                 let strictness = self.link.session.strictness();
                 let (key, config) = (self.context.state.key, &self.context.settings.config);
-                let disk_fails = self.context.gateway.journal().is_some_and(|journal| journal.gate().has_failed());
                 match deliver::read(frame, key, config, strictness, time, &self.context.gateway.keys) {
-                    // Nothing can be made durable. Without an answer it would come again and again, and each copy would be kept.
-                    Ok(Delivered::Mo(_)) if disk_fails => self.link.session.respond(now, ticket, CommandStatus::EsmeRxTAppn),
+                    // Without an answer in time it would come again and again, and each copy would be kept.
+                    Ok(Delivered::Mo(_)) if self.would_wait(now) => {
+                        self.link.session.respond(now, ticket, CommandStatus::EsmeRxTAppn)
+                    }
                     Ok(delivered) => {
                         self.to_answer += 1;
                         match delivered {

@@ -109,6 +109,29 @@ impl<T: Entry> Blocks<T> {
         self.blocks.range(at..).flat_map(|block| &block.entries).skip_while(move |entry| entry.id() < from)
     }
 
+    /// Takes out the first that `wanted` names, if it is among the first `most`; looks no further.
+    pub fn take_first(&mut self, most: usize, wanted: impl Fn(&T) -> bool) -> Option<T> {
+        let mut left = most;
+        for at in 0..self.blocks.len() {
+            let entries = &mut self.blocks[at].entries;
+            let looked_at = left.min(entries.len());
+            let Some(place) = entries.iter().take(looked_at).position(&wanted) else {
+                left -= looked_at;
+                if left == 0 {
+                    return None;
+                }
+                continue;
+            };
+            let entry = entries.remove(place);
+            if entries.is_empty() {
+                self.blocks.remove(at);
+            }
+            self.len -= 1;
+            return entry;
+        }
+        None
+    }
+
     /// Takes out what `wanted` names.
     pub fn take_out(&mut self, taken: &mut Vec<T>, wanted: impl FnMut(&T) -> bool) {
         self.take_from(taken, |_| true, wanted);
@@ -197,6 +220,21 @@ mod tests {
             taken.into_iter().for_each(|entry| line.insert(entry));
             prop_assert_eq!(ids(&line), (0..count).collect::<Vec<_>>());
             prop_assert_eq!(line.len(), count as usize);
+        }
+
+        #[test]
+        fn the_first_is_taken_from_the_front_alone(count in 0u64..2_000, wanted in 0u64..2_000, most in 0usize..2_000) {
+            let mut line = Blocks::new();
+            (0..count).for_each(|id| line.push_back(Plain(id, id)));
+            let looked_at = Cell::new(0);
+            let taken = line.take_first(most, |entry| {
+                looked_at.set(looked_at.get() + 1);
+                entry.0 == wanted
+            });
+            let is_there = wanted < count.min(most as u64);
+            prop_assert_eq!(taken, is_there.then_some(Plain(wanted, wanted)));
+            prop_assert_eq!(looked_at.get() as u64, if is_there { wanted + 1 } else { count.min(most as u64) });
+            prop_assert_eq!((line.len() as u64, ids(&line).len() as u64), (count - u64::from(is_there), count - u64::from(is_there)));
         }
 
         #[test]

@@ -219,11 +219,11 @@ impl<P: Payload> Line<P> {
         taken.extend(far.into_iter().map(|far| self.whole(far)));
     }
 
-    /// Takes out every near message that `wanted` names.
-    pub fn take_near(&mut self, taken: &mut Vec<Item<P>>, wanted: &mut impl FnMut(&Item<P>) -> bool) {
-        let before = taken.len();
-        self.near.take_out(taken, wanted);
-        self.cold -= taken[before..].iter().filter(|item| item.payload.is_none()).count();
+    /// Takes out a message that is among the first `most` of the near ones.
+    pub fn take_early(&mut self, id: MessageId, most: usize) -> Option<Item<P>> {
+        let item = self.near.take_first(most, |item| item.id == id)?;
+        self.cold -= usize::from(item.payload.is_none());
+        Some(item)
     }
 
     /// Takes out what has expired, until so many are `taken`.

@@ -78,10 +78,12 @@ impl Inbound {
     }
 
     /// The account of a message to `number` (normalised digits, or a short code; a leading `+` makes no difference) whose text is
-    /// `text`: the one with its first word as keyword, else the one with everything else.
-    pub fn choose(&self, number: &[u8], text: &str) -> Option<AccountKey> {
+    /// `text`: the one with its first word as keyword, else the one with everything else. `None` when its beginning is not known: then it
+    /// is the latter, or the only account that the number has.
+    pub fn choose(&self, number: &[u8], text: Option<&str>) -> Option<AccountKey> {
         let number = Digits::parse(number.strip_prefix(b"+").unwrap_or(number))?;
         let keywords = self.numbers.get(&number)?;
+        let Some(text) = text else { return keywords.without_word() };
         let word = first_word(text);
         // `E-LASKU` may be a keyword; in `KYLLÄ,kiitos` it ends before the comma.
         let shorter = word.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
@@ -91,6 +93,12 @@ impl Inbound {
 }
 
 impl Keywords {
+    fn without_word(&self) -> Option<AccountKey> {
+        let only = self.accounts.first().map(|(_, first)| *first);
+        let only = only.filter(|only| self.accounts.iter().all(|(_, account)| account == only));
+        self.everything_else.or(only)
+    }
+
     fn account(&self, word: &str) -> Option<AccountKey> {
         let found = self.accounts.iter().find(|(keyword, _)| keyword.chars().eq(folded(word)));
         found.map(|(_, account)| *account)
@@ -160,17 +168,26 @@ mod tests {
             rule(3, "13123", None, "rest"),
         ])
         .expect("no faults");
-        assert_eq!(inbound.choose(b"13123", "vastaa joo"), SHOP);
-        assert_eq!(inbound.choose(b"13123", "TILISI"), BANK);
-        assert_eq!(inbound.choose(b"13123", "vastaan joo"), REST);
-        assert_eq!(inbound.choose(b"13123", ""), REST);
-        assert_eq!(inbound.choose(b"13124", "vastaa"), None);
+        assert_eq!(inbound.choose(b"13123", Some("vastaa joo")), SHOP);
+        assert_eq!(inbound.choose(b"13123", Some("TILISI")), BANK);
+        assert_eq!(inbound.choose(b"13123", Some("vastaan joo")), REST);
+        assert_eq!(inbound.choose(b"13123", Some("")), REST);
+        assert_eq!(inbound.choose(b"13124", Some("vastaa")), None);
     }
 
     #[test]
     fn without_an_account_for_everything_else_an_unknown_keyword_has_no_owner() {
         let inbound = build(&[rule(1, "13123", Some("VASTAA"), "shop")]).expect("no faults");
-        assert_eq!(inbound.choose(b"13123", "hei"), None);
+        assert_eq!(inbound.choose(b"13123", Some("hei")), None);
+    }
+
+    #[test]
+    fn what_lacks_its_beginning_goes_to_everything_else_or_to_the_only_account_of_the_number() {
+        let two = [rule(1, "13123", Some("VASTAA"), "shop"), rule(2, "13123", Some("TILISI"), "bank")];
+        let whose = |rules: &[InboundRule]| build(rules).expect("no faults").choose(b"13123", None);
+        assert_eq!([whose(&two[..1]), whose(&two)], [SHOP, None]);
+        assert_eq!(whose(&[&two[..], &[rule(3, "13123", None, "rest")]].concat()), REST);
+        assert_eq!(whose(&[rule(3, "13123", None, "rest")]), REST);
     }
 
     #[test]
@@ -178,18 +195,18 @@ mod tests {
         let inbound =
             build(&[rule(1, "13123", Some("Kyllä"), "shop"), rule(2, "13123", Some("E-LASKU"), "bank")]).expect("no faults");
         for text in ["KYLLÄ", " kyllä!", "\"Kyllä\" sanoi", "kyllä,kiitos", "...kyllä.", "kyllä\r\nrivi"] {
-            assert_eq!(inbound.choose(b"13123", text), SHOP, "{text}");
+            assert_eq!(inbound.choose(b"13123", Some(text)), SHOP, "{text}");
         }
-        assert_eq!(inbound.choose(b"13123", "e-lasku."), BANK);
-        assert_eq!(inbound.choose(b"13123", "kylla"), None);
+        assert_eq!(inbound.choose(b"13123", Some("e-lasku.")), BANK);
+        assert_eq!(inbound.choose(b"13123", Some("kylla")), None);
     }
 
     #[test]
     fn a_long_number_is_found_however_the_configuration_writes_it() {
         for written in ["+358 45 7000 1122", "0457 000 1122", "3584570001122", "003584570001122"] {
             let inbound = build(&[rule(1, written, None, "shop")]).expect("no faults");
-            assert_eq!(inbound.choose(b"3584570001122", "hei"), SHOP, "{written}");
-            assert_eq!(inbound.choose(b"+3584570001122", "hei"), SHOP, "{written}");
+            assert_eq!(inbound.choose(b"3584570001122", Some("hei")), SHOP, "{written}");
+            assert_eq!(inbound.choose(b"+3584570001122", Some("hei")), SHOP, "{written}");
         }
     }
 

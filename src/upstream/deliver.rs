@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::gateway::message_id_octets;
+use crate::gateway::{NodeNames, message_id_octets};
 use crate::message::{Mail, MailContent, MailedMo, MailedReceipt};
 use crate::receipt::State;
 use crate::receipt::write::{ReceiptText, write};
@@ -24,8 +24,8 @@ pub struct Scratch {
 /// How an application is told.
 #[derive(Debug, Clone, Copy)]
 pub struct Form<'a> {
-    /// The node's name: our ids begin with it.
-    pub node: &'a str,
+    /// Our ids begin with one of them.
+    pub names: &'a NodeNames,
     /// Seconds that the dates in receipts are ahead of UTC.
     pub utc_offset: i32,
     /// May it be sent TLVs? A peer that may not (SMPP 3.3) gets the text of a receipt, which says the same, and a text too long for
@@ -55,7 +55,9 @@ impl<'a> Delivery<'a> {
                 let carrier = Carrier { alphabet, long_messages: LongMessages::Payload };
                 let own = mo.concatenation;
                 let content = Content { body: &mo.body, elements: &mo.udh, own, reference: 0, dcs_class: mo.dcs_class };
-                match Outgoing::new(content, carrier) {
+                // A part keeps its whole reference: cut to eight bits it would be that of another message.
+                let part = Carrier { long_messages: LongMessages::Udh16, ..carrier };
+                match Outgoing::new(content, if own.is_some() { part } else { carrier }) {
                     // A part that is longer than a short message with its header: centres that number parts in TLVs cut them where they
                     // like, and 153 characters may be UCS-2 here. TLVs number it here too.
                     Err(TextError::PartTooLong) => Said::Mo(mo, Outgoing::new(Content { own: None, ..content }, carrier)?, own),
@@ -105,7 +107,7 @@ struct Fields {
 
 /// The text is ASCII, whatever data_coding 0 means to the account.
 fn put_receipt(scratch: &mut Scratch, receipt: &MailedReceipt, form: &Form<'_>) -> Fields {
-    let id = message_id_octets(form.node, receipt.message, receipt.short_id);
+    let id = message_id_octets(form.names.of(receipt.message), receipt.message, receipt.short_id);
     let parts = receipt.part.map_or(receipt.parts, |_| 1).into();
     let said = ReceiptText {
         id: &id,

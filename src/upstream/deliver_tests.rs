@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -6,7 +8,8 @@ use crate::message::{Address, MessageId, Timestamp};
 use crate::smpp::{Frame, Strictness};
 use crate::text::{Alphabet, Body, Concatenation};
 
-const FORM: Form<'_> = Form { node: "gw1", utc_offset: 2 * 3600, tlvs: true };
+static NAMES: LazyLock<NodeNames> = LazyLock::new(|| NodeNames::new("gw1".into()));
+static FORM: LazyLock<Form<'_>> = LazyLock::new(|| Form { names: &NAMES, utc_offset: 2 * 3600, tlvs: true });
 
 fn mail(content: MailContent) -> Mail {
     Mail {
@@ -73,7 +76,7 @@ fn a_receipt_of_one_part_names_it_and_counts_it_alone() {
 
 #[test]
 fn an_application_of_smpp_3_3_gets_a_short_id_and_no_tlvs() {
-    let form = Form { tlvs: false, ..FORM };
+    let form = Form { tlvs: false, ..*FORM };
     delivered(MailContent::Receipt(MailedReceipt { short_id: true, ..receipt() }), &form, |view| {
         assert!(view.short_message.starts_with(b"id:0000002a sub:"), "{:?}", view.short_message);
         assert_eq!(view.tlvs.iter().count(), 0);
@@ -154,5 +157,25 @@ fn a_text_that_outgrows_a_tlv_in_the_accounts_coding_is_never_an_empty_message()
         let frame = Frame::new(pdu.freeze()).expect("a whole PDU");
         let view = MessageView::parse(&frame, Strictness::Lenient).expect("a valid PDU");
         assert!(!view.message_text().unwrap_or_default().is_empty(), "{alphabet:?}: the text is lost");
+    }
+}
+
+/// Two messages whose references differ only in the high octet would be mixed up by the application.
+#[test]
+fn a_part_that_is_forwarded_alone_keeps_the_whole_reference() {
+    let long = vec![b'a'; 153];
+    for text in [b"text".to_vec(), long] {
+        let body = Body { alphabet: Alphabet::Gsm7, octets: text.clone().into() };
+        let own = Concatenation { reference: 0x0102, total: 3, sequence: 2 };
+        delivered(mo(body, Some(own)), &FORM, |view| {
+            let octets = Bytes::copy_from_slice(view.message_text().expect("a text"));
+            let sar = crate::accept::fields::segmentation(view).expect("valid TLVs");
+            let header = (view.esm_class & 0x40 != 0).then(|| crate::text::udh::split(&octets).expect("a header"));
+            let (said, concatenation) = match header {
+                Some((header, said)) => (said, header.concatenation),
+                None => (octets, sar),
+            };
+            assert_eq!((&said[..], concatenation), (&text[..], Some(own)));
+        });
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::gateway::{AccountSettings, Gateway, parse_message_id};
+use crate::gateway::{AccountSettings, Gateway};
 use crate::ledger::MessageStatus;
 use crate::link;
 use crate::message::Timestamp;
@@ -33,10 +33,8 @@ pub(super) fn query<T>(
         Ok(view) => view,
         Err(error) => return refuse(session, error.status()),
     };
-    let settings = gateway.settings();
-    let id = std::str::from_utf8(view.message_id)
-        .ok()
-        .and_then(|text| parse_message_id(&settings.config.node.name, text, gateway.ids.peek()));
+    let id = std::str::from_utf8(view.message_id).ok();
+    let id = id.and_then(|text| gateway.node_names().read(text, gateway.ids.peek()));
     let Some(id) = id else { return refuse(session, CommandStatus::EsmeRinvmsgid) };
     let Some(journal) = gateway.journal() else { return refuse(session, CommandStatus::EsmeRqueryfail) };
     let (owner, message_id, ask) = (account.config.system_id.clone(), view.message_id.to_vec(), ask.clone());

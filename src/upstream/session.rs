@@ -335,7 +335,7 @@ impl<'a> Serving<'a> {
         self.spare_list = ack.list;
         self.state.committed(submitted.len() as u64);
         let now = link::now();
-        let node = &self.settings.config.node.name;
+        let names = self.gateway.node_names();
         let (mut accepted, mut refused) = (0, 0);
         // Statuses are given only if one of them is a refusal.
         let mut statuses = ack.statuses.iter().copied().chain(std::iter::repeat(0));
@@ -343,7 +343,7 @@ impl<'a> Serving<'a> {
             let before = accepted;
             for (submission, status) in read_together.iter().zip(&mut statuses) {
                 if status == 0 {
-                    let id = message_id_octets(node, submission.id, submission.short_id);
+                    let id = message_id_octets(names.of(submission.id), submission.id, submission.short_id);
                     self.link.session.respond_id(now, submission.request, &id);
                     accepted += 1;
                 } else {
@@ -392,7 +392,7 @@ impl<'a> Serving<'a> {
             }
         };
         let form = Form {
-            node: &self.settings.config.node.name,
+            names: self.gateway.node_names(),
             utc_offset: self.account.config.receipt_utc_offset.whole_seconds(),
             tlvs: self.bound.version.allows_tlvs(),
         };

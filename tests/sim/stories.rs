@@ -123,3 +123,25 @@ fn a_handsets_message_does_not_arrive_as_often_as_it_came_while_the_disk_failed(
         Some(node)
     }));
 }
+
+/// Each fdatasync took longer than operators wait for an answer, their MO messages came again and again meanwhile, and each copy was
+/// kept.
+#[test]
+fn handsets_messages_do_not_arrive_as_often_as_they_came_while_the_disk_was_slow() {
+    const WRITTEN: usize = 30;
+    check(&told(async |scene, node| {
+        sleep(Duration::from_secs(5)).await;
+        scene.judge.book().disk_slow = true;
+        scene.drive.set_weather(Weather { slow: 60_000, ..Weather::default() });
+        (0..WRITTEN).for_each(|_| scene.centres[0].write_mobile());
+        sleep(Duration::from_secs(300)).await;
+        scene.drive.set_weather(Weather::default());
+        sleep(Duration::from_secs(60)).await;
+        let arrivals: Vec<usize> = scene.judge.book().mobiles.iter().map(|mobile| mobile.arrivals.len()).collect();
+        let (all, most) = (arrivals.iter().sum::<usize>(), arrivals.iter().max().copied().unwrap_or_default());
+        if most > 4 || all > 2 * WRITTEN {
+            scene.world.violation(format_args!("{all} arrivals of {WRITTEN} MO messages: {arrivals:?}"));
+        }
+        Some(node)
+    }));
+}

@@ -188,3 +188,125 @@ fn a_message_that_may_be_too_long_in_another_coding_is_forwarded_in_its_parts() 
     let parts: Vec<_> = forwarded(&mut world).into_iter().map(|(_, _, sequence)| sequence).collect();
     assert_eq!(parts, [Some(1), Some(2)]);
 }
+
+/// Applies a part as it comes just now.
+fn comes(world: &mut World, text: &str, concatenation: (u16, u8, u8)) -> Status {
+    let received_at = world.now;
+    world.apply(Event::Mo(Box::new(Mo { received_at, ..mo("1", text, Some(concatenation)) })))
+}
+
+/// The answer to the part that made it whole was lost, and the operator sends that part again.
+#[test]
+fn a_part_resent_after_the_whole_was_joined_is_not_forwarded_again() {
+    for resent in [(2, "b"), (1, "a ")] {
+        for restart in [false, true] {
+            let mut world = World::new();
+            comes(&mut world, "a ", (9, 2, 1));
+            comes(&mut world, "b", (9, 2, 2));
+            assert_eq!(forwarded(&mut world), [whole("shop", "a b")]);
+            if restart {
+                world = world.restarted();
+                forwarded(&mut world);
+            }
+            world.tick_after(20);
+            assert_eq!(comes(&mut world, resent.1, (9, 2, resent.0)), 0);
+            world.tick_after(299);
+            world.tick_after(301);
+            assert_eq!(forwarded(&mut world), []);
+            assert_eq!(world.ledger.live(), 1, "the whole");
+        }
+    }
+}
+
+/// All of their answers were lost with one connection.
+#[test]
+fn a_message_whose_parts_all_come_again_is_not_forwarded_again() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        comes(&mut world, "a ", (9, 2, 1));
+        comes(&mut world, "b", (9, 2, 2));
+        world.tick_after(20);
+    }
+    assert_eq!(forwarded(&mut world), [whole("shop", "a b")]);
+    assert_eq!((world.ledger.live(), world.restarted().ledger.live()), (1, 1));
+}
+
+#[test]
+fn a_part_resent_after_it_was_forwarded_alone_is_not_forwarded_again() {
+    for restart in [false, true] {
+        let mut world = World::new();
+        comes(&mut world, "a", (9, 3, 1));
+        comes(&mut world, "c", (9, 3, 3));
+        world.tick_after(300);
+        assert_eq!(forwarded(&mut world), [part("shop", "a", 1), part("shop", "c", 3)]);
+        if restart {
+            world = world.restarted();
+            forwarded(&mut world);
+        }
+        comes(&mut world, "c", (9, 3, 3));
+        world.tick_after(301);
+        assert_eq!(forwarded(&mut world), []);
+        assert_eq!(world.ledger.live(), 2);
+    }
+}
+
+/// Whoever uses a reference again, and says in part the same, is heard.
+#[test]
+fn another_message_with_the_reference_of_one_just_joined_loses_no_part() {
+    for order in [[1, 2], [2, 1]] {
+        let mut world = World::new();
+        comes(&mut world, "monday ", (9, 2, 1));
+        comes(&mut world, "bye", (9, 2, 2));
+        forwarded(&mut world);
+        for sequence in order {
+            comes(&mut world, if sequence == 1 { "tuesday " } else { "bye" }, (9, 2, sequence));
+        }
+        assert_eq!(forwarded(&mut world), [whole("shop", "tuesday bye")]);
+    }
+}
+
+#[test]
+fn what_was_joined_is_remembered_only_as_long_as_parts_wait_for_each_other() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        comes(&mut world, "a ", (9, 2, 1));
+        comes(&mut world, "b", (9, 2, 2));
+        assert_eq!(forwarded(&mut world), [whole("shop", "a b")]);
+        world.tick_after(300);
+    }
+}
+
+/// While the gateway was down no part could come.
+#[test]
+fn after_a_long_stop_the_missing_parts_of_a_message_can_still_come() {
+    let mut world = World::new();
+    comes(&mut world, "a ", (9, 2, 1));
+    world.now = world.now.plus(Duration::from_secs(86_400));
+    let mut world = world.restarted();
+    world.tick_after(0);
+    world.tick_after(299);
+    comes(&mut world, "b", (9, 2, 2));
+    assert_eq!(forwarded(&mut world), [whole("shop", "a b")]);
+}
+
+/// The clock was ten years ahead when the part came, and is right now.
+#[test]
+fn a_part_received_in_the_future_is_not_kept_until_then() {
+    let mut world = World::new();
+    let today = world.now;
+    world.now = today.plus(Duration::from_secs(315_360_000));
+    comes(&mut world, "a ", (9, 2, 1));
+    world.now = today;
+    let mut world = world.restarted();
+    world.tick_after(300);
+    assert_eq!(forwarded(&mut world), [part("shop", "a ", 1)]);
+}
+
+/// The first word of another part than the first is not the message's.
+#[test]
+fn parts_without_the_first_do_not_go_by_a_word_in_their_middle() {
+    let mut world = World::new();
+    comes(&mut world, "Quiz is what we do", (9, 2, 2));
+    world.tick_after(300);
+    assert_eq!(forwarded(&mut world), [part("shop", "Quiz is what we do", 2)]);
+}

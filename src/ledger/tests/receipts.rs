@@ -308,3 +308,49 @@ fn what_is_told_of_a_finished_message_is_the_worst_of_its_parts() {
         assert_eq!(status.state, Some(State::Rejected), "registered_delivery {receipt}");
     }
 }
+
+/// While the gateway was down no receipt could come: operators have kept them, and bring them now.
+#[test]
+fn after_a_long_stop_receipts_are_awaited_before_a_message_is_given_up() {
+    let mut world = World::new();
+    for id in [1, 2] {
+        let job = world.accept(id, 1);
+        world.sent(&job, (0, 1), A, &format!("m{id}"));
+    }
+    world.now = world.now.plus(Duration::from_secs(1_000_000));
+    let mut world = world.restarted();
+    world.tick_after(0);
+    world.tick_after(3_500);
+    assert_eq!(world.states(), []);
+    world.receipt(A, "m1", State::Delivered);
+    delivered(&mut world, &[1]);
+    world.tick_after(100);
+    assert_eq!(world.states(), [(2, State::Expired)]);
+}
+
+#[test]
+fn after_a_long_stop_an_early_receipt_still_waits_for_its_response() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.receipt(A, "a", State::Delivered);
+    world.now = world.now.plus(Duration::from_secs(1_000_000));
+    let mut world = world.restarted();
+    world.tick_after(0);
+    world.sent(&job, (0, 1), A, "a");
+    delivered(&mut world, &[1]);
+}
+
+/// The clock was ten years ahead when the message was sent, and is right now.
+#[test]
+fn the_receipt_of_what_was_sent_in_the_future_is_not_awaited_until_then() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    let today = world.now;
+    world.now = today.plus(Duration::from_secs(315_360_000));
+    world.sent(&job, (0, 1), A, "a");
+    world.receipt(A, "nobody's", State::Delivered);
+    world.now = today;
+    let mut world = world.restarted();
+    world.tick_after(3_600);
+    assert_eq!((world.states(), world.ledger.parked()), (vec![(1, State::Expired)], 0));
+}

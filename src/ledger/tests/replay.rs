@@ -194,6 +194,14 @@ impl Story {
         Story { world: self.world.restarted(), jobs, given: Vec::new(), forgotten, recut: self.recut }
     }
 
+    /// As far as a start makes a difference: what waits does so for a while again, and of parts forwarded only those are known whose records
+    /// are still there.
+    fn started_like(&mut self, again: &Story) {
+        let (ledger, other) = (&mut self.world.ledger, &again.world.ledger);
+        ledger.resumed_at = other.resumed_at;
+        (ledger.forwarded, ledger.reassembly) = (other.forwarded.clone(), other.reassembly.clone());
+    }
+
     /// What followed, without durations: after a restart they are only known to the second.
     fn followed(&mut self) -> Vec<String> {
         let plain = |effect| match effect {
@@ -267,6 +275,7 @@ proptest! {
         story.world.effects.clear();
         story.forget();
         let mut again = story.restarted();
+        story.started_like(&again);
         prop_assert_eq!(beliefs(&again.world.ledger), beliefs(&story.world.ledger));
         prop_assert_eq!(handed_out(&mut again.world), expected(&story.world.ledger));
         for (id, past) in past(&again.world.ledger) {
@@ -349,4 +358,21 @@ fn a_receipt_that_was_moved_does_not_take_parts_away_from_its_message() {
     let mut again = world.restarted();
     assert_eq!(beliefs(&again.ledger), before);
     assert_eq!(again.queued(), [(1, Some(A), 0b1111)], "the fifth part has still to be sent");
+}
+
+/// Between the start, which has seen it whole, and the moment it is to be read.
+#[test]
+fn what_becomes_unreadable_while_the_gateway_starts_does_not_stay_for_ever() {
+    let mut world = World::new();
+    let job = world.accept(1, 1);
+    world.sent(&job, (0, 1), A, "a");
+    world.receipt(A, "a", State::Delivered);
+    let mail = world.mail()[0].id;
+    world.accept(2, 1);
+    world.log.damaged = vec![mail, MessageId(2)];
+    let mut again = world.restarted();
+    assert_eq!((again.queued(), again.mail()), (vec![], vec![]));
+    again.tick_after(1);
+    assert!(again.noted(Note::MailEnded { account: AccountKey(0), how: MailEnd::Damaged, count: 1 }));
+    assert_eq!((again.ledger.live(), again.finished()), (0, 1));
 }

@@ -86,6 +86,11 @@ impl Open {
         self.sent + self.others.iter().filter(|request| request.is_none()).count()
     }
 
+    /// Are there requests of the operator among the events?
+    pub fn has_requests(&self) -> bool {
+        !self.receipts.is_empty() || self.others.iter().any(Option::is_some)
+    }
+
     /// The operator's requests with their answers: `statuses` are those of the batch's events, or empty when all is well.
     pub fn answers(&self, statuses: &[Status]) -> impl Iterator<Item = (Ticket, Status)> {
         let requests = self.receipts.iter().copied().map(Some).chain(self.others.iter().copied());

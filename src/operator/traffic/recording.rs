@@ -1,7 +1,7 @@
 //! Outcomes, and what the operator delivers, on their way to the journal; and what is to be done once they are durable.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Context, OPEN_BATCHES, Traffic};
 use crate::journal::{Ack, Batch};
@@ -9,6 +9,9 @@ use crate::ledger::{self, OperatorId, SentPart};
 use crate::link;
 use crate::message::{Job, Timestamp};
 use crate::smpp::CommandStatus;
+
+/// An operator gives up on an answer after some seconds. A disk that is behind by this much may let it wait so long.
+const BEHIND: Duration = Duration::from_secs(2);
 
 /// What an answer says was taken.
 pub(super) struct Taken {
@@ -50,7 +53,7 @@ impl Traffic<'_> {
         match journal.submit(Batch { events, reply: Some((self.reply.clone(), ticket)) }) {
             Ok(()) => {
                 self.next_ticket += 1;
-                self.open_batches.push_back((ticket, open));
+                self.open_batches.push_back((ticket, link::now(), open));
             }
             // Tried again at the next turn; the windows bound what gathers meanwhile.
             Err(batch) => self.gathered.put_back(batch.events, open),
@@ -64,12 +67,25 @@ impl Traffic<'_> {
         hurry || self.room() == 0 || self.open_batches.len() >= OPEN_BATCHES / 2
     }
 
+    /// Would what the operator delivers now have to wait long for the disk? When the last one had to, one at a time shows whether it still
+    /// does.
+    pub(super) fn would_wait(&self, now: Instant) -> bool {
+        let is_behind = |since: &Instant| now.saturating_duration_since(*since) > BEHIND;
+        let gate = self.context.gateway.journal().map(|journal| journal.gate());
+        gate.is_some_and(|gate| gate.has_failed() || gate.commit_age(now) > BEHIND)
+            || self.open_batches.front().is_some_and(|(_, since, _)| is_behind(since))
+            || (self.answered_after > BEHIND && self.to_answer > 0)
+    }
+
     pub(super) fn acknowledged(&mut self, ack: Ack) {
-        let Some((ticket, open)) = self.open_batches.pop_front() else { return };
+        let Some((ticket, since, open)) = self.open_batches.pop_front() else { return };
         debug_assert_eq!(ticket, ack.ticket, "the journal answers in order");
         self.spare_list = ack.list;
         self.unrecorded -= open.outcomes();
         let now = link::now();
+        if open.has_requests() {
+            self.answered_after = now.saturating_duration_since(since);
+        }
         for (request, status) in open.answers(&ack.statuses) {
             self.to_answer -= 1;
             self.link.session.respond(now, request, CommandStatus::from(status));
