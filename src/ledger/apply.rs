@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::BufMut;
 use smallvec::SmallVec;
 
-use super::codec::{put_mail, put_short};
+use super::codec::put_mail;
 use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Note, PartSet, Status, Submissions, Waiting, all_parts};
 use super::index::{Item, Pending, What};
-use super::part::{Part, PartState, Parts};
+use super::part::{PartState, Parts};
 use super::put_off::Owed;
 use super::receipt_mail::{Receipted, Verdict, receipt_mail, three_digits};
 use super::status::Finished;
-use super::{Ledger, Log, Rules, Turn, held, kind};
+use super::{Ledger, Log, Rules, Turn, held, kind, records};
 use crate::message::{AccountKey, Mail, MessageId, OperatorKey};
 use crate::receipt::{ReceiptPolicy, State};
 use crate::spool::Location;
@@ -137,8 +136,9 @@ impl Ledger {
             }
             ReceiptPolicy::Part if all_final => return self.finish(id, Some(part), verdict.state, t),
             ReceiptPolicy::Message | ReceiptPolicy::Part => {
+                let Some(pending) = self.index.message_mut(id) else { return };
                 self.scratch.clear();
-                self.put_part_final(id, part);
+                records::put_part_final(&mut self.scratch, part, &pending.parts, &mut self.operators);
                 return t.log.append_change(kind::PART_FINAL, id, &self.scratch);
             }
         };
@@ -178,16 +178,9 @@ impl Ledger {
         let (account, total) = (pending.account, pending.parts.len());
         let state = verdict.state;
         self.scratch.clear();
-        self.scratch.put_u16(u16::from(close == MailClose::Message));
-        if close == MailClose::Message {
-            self.scratch.put_u64(id.0);
-        }
-        if close == MailClose::Nothing {
-            self.scratch.put_u64(0);
-        } else {
-            self.scratch.put_u64(id.0);
-            self.put_part_final(id, part);
-        }
+        let closed: &[MessageId] = if close == MailClose::Message { &[id] } else { &[] };
+        let final_part = (close != MailClose::Nothing).then_some((id, part, &pending.parts[..]));
+        records::put_closes(&mut self.scratch, closed, final_part, &mut self.operators);
         let receipted = Receipted { id, message: &message, part: tells.then_some(part), parts: total };
         let mail = receipt_mail(self.ids.next(), &receipted, verdict, t);
         self.post(account, mail, t);
@@ -209,10 +202,11 @@ impl Ledger {
     /// The message is final, by its last part unless it is given up as a whole, and nobody is to be told.
     pub(super) fn finish(&mut self, id: MessageId, part: Option<u8>, state: State, t: &mut Turn<'_, impl Log, impl Rules>) {
         self.scratch.clear();
-        self.scratch.put_u64(t.now.0);
-        self.scratch.put_u8(state.number());
-        if let Some(part) = part {
-            self.put_part_final(id, part);
+        records::put_finished(&mut self.scratch, t.now, state);
+        if let Some(part) = part
+            && let Some(pending) = self.index.message_mut(id)
+        {
+            records::put_part_final(&mut self.scratch, part, &pending.parts, &mut self.operators);
         }
         t.log.append_change(kind::FINISHED, id, &self.scratch);
         self.forget(id, state, t);
@@ -262,21 +256,8 @@ impl Ledger {
         let mut ids = ids.into_iter();
         let Some(first) = ids.next() else { return };
         self.scratch.clear();
-        ids.for_each(|id| self.scratch.put_u64(id.0));
+        records::put_ids(&mut self.scratch, ids);
         log.append_change(kind::DONE, first, &self.scratch);
-    }
-
-    /// Puts what a part's final state is into `scratch`.
-    fn put_part_final(&mut self, id: MessageId, part: u8) {
-        let Some(Item { what: What::Message(pending), .. }) = self.index.get(id) else { return };
-        let slot = pending.parts.get(usize::from(part));
-        let (state, error) = match slot.map(|slot| slot.state) {
-            Some(PartState::Final { state, error, .. }) => (state, error),
-            _ => (State::Unknown, 0),
-        };
-        self.scratch.put_slice(&[part, u8::try_from(pending.parts.len()).unwrap_or(u8::MAX), state.number()]);
-        self.scratch.put_u16(error);
-        put_short(&mut self.scratch, self.operators.name(slot.and_then(Part::operator)).as_bytes());
     }
 
     /// What time alone brings: what the start could not read, parked receipts that found nothing, receipts that never came, MO parts that

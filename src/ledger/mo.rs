@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::BufMut;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::event::{Effect, Note, Status};
 use super::forwarded::digest;
 use super::index::{Item, What};
-use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, kind};
+use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, kind, records};
 use crate::message::{AccountKey, Mail, MailContent, MailedMo, MessageId, Mo, Timestamp};
 use crate::text::{Alphabet, Body, Concatenation};
 
@@ -276,11 +275,7 @@ impl Ledger {
             })),
         };
         self.scratch.clear();
-        self.scratch.put_u16(u16::try_from(parts.len()).unwrap_or(u16::MAX));
-        for id in parts {
-            self.scratch.put_u64(id.0);
-        }
-        self.scratch.put_u64(0);
+        records::put_closes(&mut self.scratch, parts, None, &mut self.operators);
         self.post(key, mail, t);
         t.effects.push(Effect::Note(Note::MoRouted { account: key }));
         for id in parts {

@@ -25,6 +25,7 @@ mod put_off;
 mod quarantine;
 mod receipt_mail;
 mod receipts;
+mod records;
 mod restore;
 mod search;
 mod sent;
@@ -276,7 +277,7 @@ impl Ledger {
         let item = self.index.get(id)?;
         let What::Mail { .. } = item.what else { return None };
         let mut reader = codec::Reader(log.read(item.location)?.1);
-        restore::skip_mail_header(&mut reader).ok()?;
+        records::closes(&mut reader).ok()?;
         codec::mail(id, &mut reader).ok().map(Arc::new)
     }
 

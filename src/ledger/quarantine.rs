@@ -4,15 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::BufMut;
-
-use super::codec::{self, Reader, Unreadable, put_short};
 use super::event::{Effect, Event, Failure, Note, Release, Status, Waiting};
 use super::index::{Item, What};
-use super::known::KnownNames;
-use super::part::Part;
-use super::restore::put_parts;
-use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, kind};
+use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, records};
 use crate::message::{AccountKey, Job, Masked, Message, MessageId, OperatorKey, Timestamp};
 use crate::receipt::State;
 use crate::smpp::CommandStatus;
@@ -37,18 +31,6 @@ impl Case {
             0 => "the session dies of it without an answer".to_owned(),
             status => format!("the session ends with {}", name(CommandStatus::from(status))),
         }
-    }
-
-    fn put(&self, out: &mut Vec<u8>, operators: &mut KnownNames) {
-        put_short(out, operators.name(Some(self.operator)).as_bytes());
-        out.put_u8(self.sessions);
-        out.put_u32(self.status);
-        out.put_u64(self.since.0);
-    }
-
-    pub(super) fn read(r: &mut Reader, operators: &KnownNames) -> Result<Case, Unreadable> {
-        let operator = operators.intern(&r.name()?);
-        Ok(Case { operator, sessions: r.u8()?, status: r.u32()?, since: Timestamp(r.u64()?) })
     }
 }
 
@@ -120,25 +102,6 @@ impl Quarantine {
     }
 }
 
-/// Puts a message with the state of its parts, whole, and why it is in quarantine if it is; the kind of that record.
-pub(super) fn put_whole(
-    out: &mut Vec<u8>,
-    message: &Message,
-    parts: &[Part],
-    case: Option<&Case>,
-    operators: &mut KnownNames,
-) -> u8 {
-    codec::put_message(out, message);
-    put_parts(out, parts, operators);
-    match case {
-        Some(case) => {
-            case.put(out, operators);
-            kind::QUARANTINED
-        }
-        None => kind::CARRIED,
-    }
-}
-
 impl Ledger {
     /// Takes a message that was in flight out of the way.
     pub(super) fn quarantine(&mut self, job: &Arc<Job>, case: Case, t: &mut Turn<'_, impl Log, impl Rules>) {
@@ -156,7 +119,7 @@ impl Ledger {
         let Some(Item { what: What::Message(pending), location }) = self.index.get(job.id) else { return };
         self.scratch.clear();
         let case = self.quarantine.case(job.id);
-        let kind = put_whole(&mut self.scratch, &job.message, &pending.parts, case, &mut self.operators);
+        let kind = records::put_whole(&mut self.scratch, &job.message, &pending.parts, case, &mut self.operators);
         let location = *location;
         let moved = t.log.append_full(kind, job.id, &self.scratch);
         t.log.release(location);

@@ -9,7 +9,7 @@ use super::index::{Item, Pending, What};
 use super::part::{Part, PartState};
 use super::receipt_mail::Verdict;
 use super::status::StrayReceipt;
-use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, UNMATCHED_KEPT, kind};
+use super::{EXPIRIES_PER_TICK, Ledger, Log, Rules, Turn, UNMATCHED_KEPT, kind, records};
 use crate::message::{MessageId, OperatorKey, Timestamp};
 use crate::receipt::{Receipt, State};
 
@@ -103,7 +103,7 @@ impl Ledger {
         let id = self.ids.next();
         let operator = parked.operator;
         self.scratch.clear();
-        super::restore::put_parked(&mut self.scratch, &parked, self.operators.name(Some(operator)));
+        records::put_parked(&mut self.scratch, &parked, &mut self.operators);
         let location = t.log.append_full(kind::PARKED, id, &self.scratch);
         t.effects.push(Effect::Note(Note::ReceiptParked { operator }));
         let keys = parked.keys.clone();

@@ -1,22 +1,17 @@
 //! Recovery: the records of the spool, in order, make the ledger what it was.
 
-use std::sync::Arc;
-
 use bytes::{BufMut, Bytes};
 use smallvec::SmallVec;
 
-use super::codec::{self, Reader, Unreadable, put_short, state};
-use super::correlation::Keys;
-use super::event::{Effect, Event, Failure, MAX_PARTS, MailEnd, Received, Waiting};
+use super::codec::{self, Reader, Unreadable};
+use super::event::{Effect, Event, Failure, MailEnd, Waiting};
 use super::index::{Item, Pending, What};
-use super::known::KnownNames;
 use super::part::{Part, PartState, Parts};
-use super::quarantine::{Case, put_whole};
-use super::sent::FINISHES;
+use super::quarantine::Case;
+use super::records::{self, Closes, PartFinal, Sent, TakenPart};
 use super::{Ledger, Log, Rules, Turn, kind};
-use crate::message::{AccountKey, Address, MailContent, Message, MessageId, Mo, Timestamp};
-use crate::receipt::text::ReceiptDate;
-use crate::receipt::{Receipt, State};
+use crate::message::{AccountKey, MailContent, Message, MessageId, Mo, Timestamp};
+use crate::receipt::State;
 use crate::spool::Location;
 
 /// What recovery found.
@@ -37,35 +32,23 @@ impl Ledger {
     pub fn restore(&mut self, kind: u8, id: MessageId, location: Location, payload: Bytes) -> Result<(), Unreadable> {
         let mut r = Reader(payload);
         match kind {
-            kind::MESSAGE => {
-                let message = codec::message(&mut r)?;
-                self.restore_message(id, location, &message, Parts::None, None);
+            kind::MESSAGE | kind::CARRIED | kind::QUARANTINED => {
+                let (message, parts, case) = records::whole(kind, &mut r, &self.operators)?;
+                self.restore_message(id, location, &message, parts, case);
             }
-            kind::CARRIED => {
-                let message = codec::message(&mut r)?;
-                let parts = parts(&mut r, &self.operators)?;
-                self.restore_message(id, location, &message, parts, None);
-            }
-            kind::QUARANTINED => {
-                let message = codec::message(&mut r)?;
-                let parts = parts(&mut r, &self.operators)?;
-                let case = Case::read(&mut r, &self.operators)?;
-                self.restore_message(id, location, &message, parts, Some(case));
-            }
-            kind::SENT => self.restore_sent(&mut r)?,
-            kind::PART_FINAL => self.restore_part_final(id, &PartFinal::read(&mut r)?),
+            kind::SENT => self.restore_sent(records::sent(&mut r)?),
+            kind::PART_FINAL => self.restore_part_final(id, &records::part_final(&mut r)?),
             kind::DONE => self.restore_ends(id, &mut r)?,
             kind::FINISHED => {
-                let (at, state) = (Timestamp(r.u64()?), state(&mut r)?);
-                let part = if r.0.is_empty() { None } else { Some(PartFinal::read(&mut r)?) };
-                if let Some(change) = part {
+                let (at, state, last) = records::finished(&mut r)?;
+                if let Some(change) = last {
                     self.restore_part_final(id, &change);
                 }
                 self.restore_finished(id, state, at);
             }
             kind::MAIL => self.restore_mail(id, location, &mut r)?,
             kind::PARKED => {
-                let parked = parked(&mut r, &self.operators)?;
+                let parked = records::parked(&mut r, &self.operators)?;
                 self.index.insert(id, Item { location, what: What::Parked(Box::new(parked)) });
             }
             kind::MO_PART => {
@@ -103,8 +86,7 @@ impl Ledger {
 
     /// All of it is read before any of it counts: a record that cannot be read closes nothing.
     fn restore_mail(&mut self, id: MessageId, location: Location, r: &mut Reader) -> Result<(), Unreadable> {
-        let closed = closes(r)?;
-        let part_closed = part_closed(r)?;
+        let Closes { things: closed, part } = records::closes(r)?;
         let mail = codec::mail(id, r)?;
         self.newest = self.newest.max(mail.created_at);
         let Ledger { index, forwarded, .. } = self;
@@ -113,7 +95,7 @@ impl Ledger {
             _ => None,
         });
         forwarded.restore(&parts.collect::<SmallVec<[&Mo; 4]>>(), &mail);
-        if let Some((message, change)) = part_closed {
+        if let Some((message, change)) = part {
             self.restore_part_final(message, &change);
         }
         for finished in closed {
@@ -129,31 +111,21 @@ impl Ledger {
 
     /// All of it is read before any of it counts, as everywhere here.
     fn restore_ends(&mut self, first: MessageId, r: &mut Reader) -> Result<(), Unreadable> {
-        let ids = std::iter::from_fn(|| (!r.0.is_empty()).then(|| r.u64().map(MessageId)));
-        let others: Vec<MessageId> = ids.collect::<Result<_, _>>()?;
+        let others = records::ids(r)?;
         std::iter::once(first).chain(others).for_each(|id| drop(self.restore_end(id)));
         Ok(())
     }
 
-    fn restore_sent(&mut self, r: &mut Reader) -> Result<(), Unreadable> {
-        let (at, operator) = (r.u32()?, r.name()?);
-        if operator.is_empty() {
-            return Err(Unreadable);
-        }
-        let mut parts = Vec::new();
-        while !r.0.is_empty() {
-            parts.push((MessageId(r.u64()?), r.u8()?, r.u8()?, r.short()?));
-        }
+    fn restore_sent(&mut self, Sent { at, operator, parts }: Sent) {
         let operator = self.operators.intern(&operator);
-        for (id, part, total, operator_id) in parts {
-            if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part & !FINISHES, total)) {
+        for TakenPart { id, part, total, operator_id, finishes } in parts {
+            if let Some(slot) = self.index.message_mut(id).and_then(|p| p.part_mut(part, total)) {
                 *slot = Part { state: PartState::Sent { operator, at }, operator_id: operator_id[..].into() };
             }
-            if part & FINISHES != 0 {
+            if finishes {
                 self.restore_finished(id, State::Accepted, Timestamp(u64::from(at) * 1_000));
             }
         }
-        Ok(())
     }
 
     fn restore_part_final(&mut self, id: MessageId, change: &PartFinal) {
@@ -258,7 +230,7 @@ impl Ledger {
             What::Message(pending) => {
                 let Ok(message) = codec::message(&mut Reader(Bytes::copy_from_slice(payload))) else { return };
                 let case = self.quarantine.case(id);
-                put_whole(&mut self.scratch, &message, &pending.parts, case, &mut self.operators)
+                records::put_whole(&mut self.scratch, &message, &pending.parts, case, &mut self.operators)
             }
             What::Mail { .. } | What::Parked(_) | What::MoPart(_) => {
                 self.scratch.put_slice(payload);
@@ -312,10 +284,10 @@ impl Ledger {
         match &self.index.get(id)?.what {
             What::Message(Pending { parts, .. }) => {
                 let message = &self.index.hot(id)?.message;
-                Some(put_whole(&mut self.scratch, message, parts, self.quarantine.case(id), &mut self.operators))
+                Some(records::put_whole(&mut self.scratch, message, parts, self.quarantine.case(id), &mut self.operators))
             }
             What::Parked(parked) => {
-                put_parked(&mut self.scratch, parked, self.operators.name(Some(parked.operator)));
+                records::put_parked(&mut self.scratch, parked, &mut self.operators);
                 Some(kind::PARKED)
             }
             What::MoPart(mo) => {
@@ -325,120 +297,4 @@ impl Ledger {
             What::Mail { .. } => None,
         }
     }
-}
-
-/// The change of one part to its final state.
-struct PartFinal {
-    part: u8,
-    total: u8,
-    state: State,
-    error: u16,
-    /// Empty when it is known already, or none had it.
-    operator: Arc<str>,
-}
-
-impl PartFinal {
-    fn read(r: &mut Reader) -> Result<Self, Unreadable> {
-        Ok(PartFinal { part: r.u8()?, total: r.u8()?, state: state(r)?, error: r.u16()?, operator: r.name()? })
-    }
-}
-
-/// Reads the ids a mail record finishes.
-fn closes(r: &mut Reader) -> Result<Vec<MessageId>, Unreadable> {
-    let count = r.u16()?;
-    (0..count).map(|_| r.u64().map(MessageId)).collect()
-}
-
-/// Reads the part a mail record finishes, of a message that goes on.
-fn part_closed(r: &mut Reader) -> Result<Option<(MessageId, PartFinal)>, Unreadable> {
-    match r.u64()? {
-        0 => Ok(None),
-        id => PartFinal::read(r).map(|change| Some((MessageId(id), change))),
-    }
-}
-
-/// Passes over what stands before the mailbox item in a mail record.
-pub(super) fn skip_mail_header(r: &mut Reader) -> Result<(), Unreadable> {
-    closes(r)?;
-    part_closed(r)?;
-    Ok(())
-}
-
-pub(super) fn put_parts(out: &mut Vec<u8>, parts: &[Part], operators: &mut KnownNames) {
-    out.put_u8(u8::try_from(parts.len()).unwrap_or(u8::MAX));
-    for part in parts {
-        match part.state {
-            PartState::Waiting => out.put_u8(0),
-            PartState::Sent { .. } => out.put_u8(1),
-            PartState::Final { state, error, .. } => {
-                out.put_slice(&[2, state.number()]);
-                out.put_u16(error);
-            }
-        }
-        out.put_u32(part.awaited_since().unwrap_or(0));
-        put_short(out, operators.name(part.operator()).as_bytes());
-        put_short(out, &part.operator_id.octets());
-    }
-}
-
-fn parts(r: &mut Reader, operators: &KnownNames) -> Result<Parts, Unreadable> {
-    let count = r.u8()?;
-    if usize::from(count) > MAX_PARTS {
-        return Err(Unreadable);
-    }
-    let mut parts = Vec::with_capacity(count.into());
-    for _ in 0..count {
-        let (kind, state, error) = match r.u8()? {
-            2 => (2, state(r)?, r.u16()?),
-            kind => (kind, State::Unknown, 0),
-        };
-        let at = r.u32()?;
-        let operator = r.name()?;
-        let operator = (!operator.is_empty()).then(|| operators.intern(&operator));
-        let state = match (kind, operator) {
-            (0, _) => PartState::Waiting,
-            (1, Some(operator)) => PartState::Sent { operator, at },
-            (2, operator) => PartState::Final { operator, state, error },
-            _ => return Err(Unreadable),
-        };
-        parts.push(Part { state, operator_id: r.short()?[..].into() });
-    }
-    Ok(parts.into())
-}
-
-pub(super) fn put_parked(out: &mut Vec<u8>, parked: &Received, operator: &str) {
-    put_short(out, operator.as_bytes());
-    out.put_u64(parked.received_at.0);
-    for address in [&parked.source, &parked.destination] {
-        out.put_slice(&[address.ton, address.npi]);
-        put_short(out, &address.digits);
-    }
-    let receipt = &parked.receipt;
-    put_short(out, &receipt.id);
-    out.put_slice(&[receipt.state.number(), u8::from(receipt.intermediate)]);
-    put_short(out, receipt.error.as_deref().unwrap_or_default());
-    put_short(out, receipt.network_error_code.as_ref().map_or(&[], |code| &code[..]));
-    let done = receipt.done.and_then(|date| u64::try_from(date.seconds).ok());
-    out.put_u64(done.unwrap_or(0));
-}
-
-fn parked(r: &mut Reader, operators: &KnownNames) -> Result<Received, Unreadable> {
-    let operator = operators.intern(&r.name()?);
-    let since = Timestamp(r.u64()?);
-    let mut address = || Ok::<_, Unreadable>(Address { ton: r.u8()?, npi: r.u8()?, digits: SmallVec::from_slice(&r.short()?) });
-    let (source, destination) = (address()?, address()?);
-    let id = r.short()?;
-    let (state, intermediate, error) = (state(r)?, r.u8()? != 0, r.short()?);
-    let network_error_code = <[u8; 3]>::try_from(&r.short()?[..]).ok();
-    let done = i64::try_from(r.u64()?).ok().filter(|seconds| *seconds != 0);
-    let receipt = Receipt {
-        id: SmallVec::from_slice(&id),
-        state,
-        error: (!error.is_empty()).then(|| SmallVec::from_slice(&error)),
-        done: done.map(|seconds| ReceiptDate { seconds, is_utc: true }),
-        network_error_code,
-        intermediate,
-    };
-    // Its keys follow with the rules, see `resume_parked`.
-    Ok(Received { operator, receipt, keys: Keys::new(), source, destination, received_at: since })
 }

@@ -1,17 +1,11 @@
 //! What operators have taken.
 
-use bytes::BufMut;
-
-use super::codec::put_short;
 use super::correlation::Target;
 use super::event::{Note, SentPart};
 use super::part::{Part, PartState};
-use super::{Effect, Ledger, Log, Rules, Turn, kind};
+use super::{Effect, Ledger, Log, Rules, Turn, kind, records};
 use crate::message::{MessageId, OperatorKey};
 use crate::receipt::State;
-
-/// Added to the number of a part in a list when its message is finished by it: no receipt is wanted.
-pub(super) const FINISHES: u8 = 0x80;
 
 /// Octets after which a list of parts goes on in another record.
 const RECORD: usize = 64 << 10;
@@ -35,10 +29,10 @@ impl Ledger {
         self.list.clear();
         for part in parts {
             let finishes = match self.taken(part, operator, at, t) {
-                Taken::Sent => 0,
+                Taken::Sent => false,
                 Taken::Settled => {
                     settled.push(part.job.id);
-                    FINISHES
+                    true
                 }
                 Taken::Again => continue,
             };
@@ -46,13 +40,10 @@ impl Ledger {
                 self.log_sent(first.take(), t.log);
             }
             if first.is_none() {
-                self.list.put_u32(at);
-                put_short(&mut self.list, self.operators.name(Some(operator)).as_bytes());
+                records::put_sent_head(&mut self.list, at, self.operators.name(Some(operator)));
                 first = Some(part.job.id);
             }
-            self.list.put_u64(part.job.id.0);
-            self.list.put_slice(&[part.part | finishes, part.total]);
-            put_short(&mut self.list, &part.operator_id);
+            records::put_sent(&mut self.list, part, finishes);
         }
         self.log_sent(first, t.log);
         settled.into_iter().for_each(|id| self.forget(id, State::Accepted, t));
