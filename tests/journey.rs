@@ -395,6 +395,28 @@ fn the_parts_of_a_mobile_originated_text_arrive_as_one() {
     story.ends_well();
 }
 
+/// An operator may write the numbers of its own country as they are written there.
+#[test]
+fn a_mobile_originated_message_finds_its_number_however_the_operator_writes_it() {
+    let operator = Scripted::listen();
+    let inbound = "[[inbound]]\nnumber = \"+3584570001122\"\naccount = \"app\"";
+    let story = Setup::new(&[("elisa", operator.port())]).operators("window = 10").section(inbound).start();
+    let mut gateway = operator.accept();
+    let mut client = story.client();
+    for (ton, number) in
+        [(1, "3584570001122"), (0, "+3584570001122"), (0, "04570001122"), (2, "4570001122"), (0, "003584570001122")]
+    {
+        let destination = AddressView { ton, npi: 1, digits: number.as_bytes() };
+        let body = MessageView { destination, registered_delivery: 0, ..message("", b"hei") };
+        assert_eq!(gateway.ask(CommandId::DeliverSm, &deliver_body(&body)).status(), CommandStatus::EsmeRok, "{number}");
+        assert_eq!(view(&client.delivery()).destination.digits, number.as_bytes());
+    }
+    let stranger = AddressView { ton: 0, npi: 1, digits: b"04570001123" };
+    let body = MessageView { destination: stranger, registered_delivery: 0, ..message("", b"hei") };
+    assert_eq!(u32::from(gateway.ask(CommandId::DeliverSm, &deliver_body(&body)).status()), 0x66);
+    story.ends_well();
+}
+
 #[test]
 fn a_campaign_of_one_account_does_not_delay_another_ones_message() {
     let operator = Scripted::listen();

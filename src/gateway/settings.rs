@@ -164,8 +164,10 @@ impl Rules for Settings {
     }
 
     fn inbound(&self, number: &Address, text: Option<&str>) -> Option<Arc<str>> {
-        let number = self.inbound_numbers.normalise(number).ok()?;
-        self.inbound.choose(&number.digits, text).map(|key| self.account_names.name(key.0))
+        let owner = |rules: &NumberRules| self.inbound.choose(&rules.normalise(number).ok()?.digits, text);
+        // Most operators write whole numbers; one that writes them as at home is at home where one of the accounts is.
+        let key = owner(&self.inbound_numbers).or_else(|| self.all_numbers().into_iter().find_map(owner))?;
+        Some(self.account_names.name(key.0))
     }
 
     fn limits(&self) -> &Limits {
