@@ -1,16 +1,16 @@
 //! The rules of single fields (SMPP 5.0 section 4.7).
 
+use bytes::{Bytes, BytesMut};
+
 use super::{Policy, Rejection};
 use crate::message::Timestamp;
-use crate::smpp::{CommandStatus, MessageView, TlvTag, time};
+use crate::smpp::{CommandStatus, MessageView, TlvTag, time, tlv};
 use crate::text::Concatenation;
 
 /// esm_class: messaging mode.
 pub const ESM_MODE: u8 = 0x03;
 /// esm_class: reply path.
 pub const ESM_REPLY_PATH: u8 = 0x80;
-/// esm_class: the text begins with a user data header.
-pub const ESM_UDH: u8 = 0x40;
 /// esm_class: message type. Applications may send acknowledgements (0x08, 0x10), nothing else.
 const ESM_TYPE: u8 = 0x3C;
 /// The mode in which the response waits for the delivery: not offered.
@@ -90,8 +90,17 @@ pub fn segmentation(view: &MessageView<'_>) -> Result<Option<Concatenation>, Rej
     Ok((total > 1).then_some(Concatenation { reference, total, sequence }))
 }
 
-/// Is a TLV for the operator? Those the gateway acts on itself are not; reserved tags are not either.
-pub fn is_passed_on(tag: TlvTag) -> bool {
+/// TLVs that say something to whoever gets the message next, encoded again; those the gateway itself has acted on stay behind, and so do
+/// reserved tags, which operators refuse.
+pub fn passed_on(view: &MessageView<'_>) -> Bytes {
+    let mut out = BytesMut::new();
+    for item in view.tlvs.iter().filter(|item| is_passed_on(item.tag)) {
+        tlv::put(&mut out, item.tag, item.value);
+    }
+    out.freeze()
+}
+
+fn is_passed_on(tag: TlvTag) -> bool {
     let acted_on = matches!(
         tag,
         TlvTag::MessagePayload

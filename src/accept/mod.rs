@@ -12,12 +12,13 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::message::{Message, ReceiptRequest, Timestamp};
 use crate::route::NumberRules;
-use crate::smpp::{CommandId, CommandStatus, Frame, MessageView, Strictness, Version, ViewError, tlv};
+use crate::smpp::{CommandId, CommandStatus, Frame, MessageView, Strictness, Version, ViewError};
+use crate::text::build::ESM_UDH;
 use crate::text::{Body, Concatenation, DefaultAlphabet, TextError, decode, plan, translit, udh};
 pub use sender::Senders;
 
@@ -106,7 +107,7 @@ pub fn accept(
         concatenation: content.concatenation,
         udh: content.udh,
         reference,
-        tlvs: passed_on(&view),
+        tlvs: fields::passed_on(&view),
         short_id: version.is_some_and(|version| !version.allows_tlvs()) && frame.command_id() != CommandId::DataSm,
     };
     Ok(Accepted { message, parts })
@@ -126,8 +127,7 @@ impl Content {
         let octets = Bytes::copy_from_slice(view.message_text()?);
         // Centres write a header with eight bits for it, which the parts were cut for.
         let sar = fields::segmentation(view)?.map(|sar| Concatenation { reference: sar.reference & 0xFF, ..sar });
-        let (header, text) =
-            if view.esm_class & fields::ESM_UDH != 0 { udh::split(&octets)? } else { (udh::Header::default(), octets) };
+        let (header, text) = if view.esm_class & ESM_UDH != 0 { udh::split(&octets)? } else { (udh::Header::default(), octets) };
         if header.length > 0 && sar.is_some() {
             return Err(Rejection(CommandStatus::EsmeRinvesmclass));
         }
@@ -142,16 +142,4 @@ impl Content {
         }
         Ok(Content { body, dcs_class, concatenation: header.concatenation.or(sar), udh: header.elements })
     }
-}
-
-/// TLVs that say something to the operator or the handset, encoded again; those the gateway itself has acted on stay behind, and so
-/// do reserved tags, which operators refuse.
-fn passed_on(view: &MessageView<'_>) -> Bytes {
-    let mut out = BytesMut::new();
-    for item in view.tlvs.iter() {
-        if fields::is_passed_on(item.tag) {
-            tlv::put(&mut out, item.tag, item.value);
-        }
-    }
-    out.freeze()
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::limiters;
 use super::protocol::*;
 use crate::config::BindType;
-use crate::gateway::{AccountState, Gateway, OperatorState, message_id_text, monotonic};
+use crate::gateway::{AccountState, Gateway, OperatorState, message_id_text};
 use crate::ledger::{MessageStatus, Rules};
+use crate::link;
 use crate::message::{Masked, MessageId, OperatorKey};
 use crate::operator::pool::{BindStatus, Pool};
 use crate::queue::Found;
@@ -92,7 +93,7 @@ fn account(gateway: &Gateway, state: &AccountState) -> Account {
         pending: state.pending(),
         pending_max: config.map_or(0, |config| config.queue),
         rate: config.and_then(|config| config.rate),
-        throttled: state.rate().is_limiting(monotonic()),
+        throttled: state.rate().is_limiting(link::now()),
         mailbox,
         mailbox_oldest_at: moment(oldest),
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::protocol::Limiter;
 use crate::accept::admission::{Level, STALLED};
-use crate::gateway::{AccountState, Gateway, OperatorState, Settings, monotonic};
+use crate::gateway::{AccountState, Gateway, OperatorState, Settings};
+use crate::link;
 use crate::operator::pool::{BindStatus, Pool};
 
 /// The journal is called slow when this share of its room is taken.
@@ -54,7 +55,7 @@ fn of_spool(gateway: &Gateway) -> Vec<String> {
     }
     let limit = gateway.settings().config.limits.pending;
     found.extend(of_level("pending", Level { used: journal.gate().live(), limit }));
-    let commit = journal.gate().commit_age(monotonic());
+    let commit = journal.gate().commit_age(link::now());
     if commit > STALLED {
         found.push(format!(
             "stalled: a commit takes {} ms so far, submits are refused with ESME_RTHROTTLED (0x58)",
@@ -86,7 +87,7 @@ pub(super) fn of_operator(state: &OperatorState, settings: &Settings, statuses: 
         return Some(format!("slowed down by the operator to {}/s", slowed.iter().sum::<u32>()));
     }
     let rate = state.rate();
-    if let Some(limit) = rate.per_second().filter(|_| rate.is_limiting(monotonic())) {
+    if let Some(limit) = rate.per_second().filter(|_| rate.is_limiting(link::now())) {
         return Some(format!("rate {limit}/s"));
     }
     let window = operator.config.window;
@@ -99,7 +100,7 @@ fn of_account(state: &AccountState, settings: &Settings) -> Vec<String> {
     let mut found = Vec::new();
     let Some(account) = settings.account(state.key).map(|account| &account.config) else { return found };
     let rate = state.rate();
-    if let Some(limit) = rate.per_second().filter(|_| rate.is_limiting(monotonic())) {
+    if let Some(limit) = rate.per_second().filter(|_| rate.is_limiting(link::now())) {
         found.push(format!("rate {limit}/s: submits are refused with ESME_RTHROTTLED (0x58)"));
     }
     found.extend(of_level("queue", Level { used: state.pending(), limit: account.queue }));

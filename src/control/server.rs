@@ -20,7 +20,8 @@ use tokio::time::timeout;
 use super::protocol::{Answer, MAX_REQUEST, Refusal, Reply, Request};
 use super::search::Searches;
 use super::{Action, access, gather, quarantine};
-use crate::gateway::{Gateway, monotonic};
+use crate::gateway::Gateway;
+use crate::link;
 use crate::operator::pool::Pool;
 use crate::rate::Rate;
 
@@ -132,7 +133,7 @@ fn listen(path: &Path, mode: u32) -> io::Result<UnixListener> {
 async fn serve(listener: UnixListener, context: Context, mut stopped: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
-    let complaints = Arc::new(Rate::new(Some(COMPLAINTS.0), COMPLAINTS.1, monotonic()));
+    let complaints = Arc::new(Rate::new(Some(COMPLAINTS.0), COMPLAINTS.1, link::now()));
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -243,7 +244,7 @@ impl Connection {
         };
         let peer = self.peer.map(|peer| peer.uid());
         if !access::is_allowed(&request, peer, rustix::process::geteuid().as_raw()) {
-            if self.complaints.take(monotonic()).is_ok() {
+            if self.complaints.take(link::now()).is_ok() {
                 tracing::warn!(command = request.name(), peer = ?self.peer, "control request refused: not root and not our user");
             }
             return self::line(&Refusal::new("only root and the gateway's own user may do this"));

@@ -226,7 +226,7 @@ async fn stats_and_queues_name_what_holds_messages_back() {
     let job = test_job(42, shop);
     running.gateway.queue(Waiting { id: MessageId(42), account: shop, bound_to: Some(elisa), done: 0, job });
     let state = running.gateway.account(shop);
-    let now = crate::gateway::monotonic();
+    let now = crate::link::now();
     assert!(state.rate().take_up_to(501, now).1.is_some());
 
     let stats = running.ask(json!({"command": "stats"})).await;
@@ -238,7 +238,7 @@ async fn stats_and_queues_name_what_holds_messages_back() {
     assert!(queues["queues"][0]["limiter"].as_str().unwrap().starts_with("down"), "{queues}");
 
     let up = running.gateway.operator(elisa).sender_up();
-    running.gateway.operator(elisa).rate().take_up_to(1_001, crate::gateway::monotonic());
+    running.gateway.operator(elisa).rate().take_up_to(1_001, crate::link::now());
     let operators = running.ask(json!({"command": "operators"})).await;
     assert_eq!(operators["operators"][0]["limiter"], "rate 1000/s");
     drop(up);

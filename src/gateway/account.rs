@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use super::{Settings, lock, monotonic};
+use super::{Settings, lock};
+use crate::link;
 use crate::message::{AccountKey, Mail, Timestamp};
 use crate::metrics::{AccountMetrics, Metrics};
 use crate::queue::{Item, Pulled, Queue, Suspicion};
@@ -150,7 +151,7 @@ fn mail_item(account: AccountKey, mail: Arc<Mail>) -> Item<Mail> {
 /// A whole second's submits may come at once: the limit is "per second".
 fn rate_of(settings: &Settings, key: AccountKey) -> Rate {
     let limit = settings.account(key).and_then(|account| account.config.rate);
-    Rate::new(limit, limit.unwrap_or(1), monotonic())
+    Rate::new(limit, limit.unwrap_or(1), link::now())
 }
 
 /// A session's place among its account's; dropped with the session.

@@ -16,7 +16,6 @@ mod settings;
 mod unrouted;
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -39,6 +38,7 @@ use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::journal::{Commit, Host, Journal};
 use crate::ledger::{Effect, Event, Ids, KeyMaker, Rules, Waiting};
+use crate::link;
 use crate::link::Connector;
 use crate::message::{AccountKey, Job, Names, OperatorKey, Timestamp};
 use crate::metrics::{InboundMetrics, ListenerMetrics, Metrics, NoOperatorMetrics, PduFaults, SpoolMetrics, SubmitMetrics};
@@ -135,7 +135,7 @@ impl Gateway {
             unrouted: std::sync::Mutex::default(),
             damaged: std::sync::Mutex::default(),
             reloads: Reloads::default(),
-            complaints: Rate::new(Some(COMPLAINTS.0), COMPLAINTS.1, monotonic()),
+            complaints: Rate::new(Some(COMPLAINTS.0), COMPLAINTS.1, link::now()),
         };
         Arc::new(gateway)
     }
@@ -163,7 +163,7 @@ impl Gateway {
 
     /// May a line be written about what a peer sends? It may send it again and again.
     pub fn may_complain(&self) -> bool {
-        self.complaints.take(monotonic()).is_ok()
+        self.complaints.take(link::now()).is_ok()
     }
 
     /// Looks up a message's route in the configuration in force and queues it there.
@@ -290,9 +290,4 @@ impl Host for Gateway {
 /// Locks a mutex whose holder cannot leave it half changed: every critical section here is a few assignments.
 pub(crate) fn lock<T: ?Sized>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The monotonic time.
-pub(crate) fn monotonic() -> Instant {
-    crate::link::now()
 }

@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 
 use super::blame::Accused;
 use super::resent::{Resent, SentAgain};
-use super::{Settings, lock, monotonic};
+use super::{Settings, lock};
+use crate::link;
 use crate::message::{Job, MessageId, OperatorKey, Timestamp};
 use crate::metrics::{Metrics, OperatorMetrics};
 use crate::queue::{Blame, Item, Pulled, Queue};
@@ -165,7 +166,7 @@ fn put(queue: &mut Queue<Job>, item: Item<Job>, not_before: Timestamp, refusal: 
 /// A tenth of a second's messages may leave at once: operators measure over short times.
 fn rate_of(settings: &Settings, key: OperatorKey) -> Rate {
     let limit = settings.operator(key).and_then(|operator| operator.config.rate);
-    Rate::new(limit, limit.map_or(1, |rate| rate.div_ceil(10)), monotonic())
+    Rate::new(limit, limit.map_or(1, |rate| rate.div_ceil(10)), link::now())
 }
 
 /// A sending bind that is up; dropped when it goes down.

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::accept::fields;
 use crate::config::Operator;
 use crate::ledger::{KeyMaker, Received};
 use crate::message::{Mo, OperatorKey, Timestamp};
 use crate::receipt::text::{Delivery, from_parts};
-use crate::smpp::{CommandStatus, Frame, MessageView, Strictness, tlv};
+use crate::smpp::{CommandStatus, Frame, MessageView, Strictness};
+use crate::text::build::ESM_UDH;
 use crate::text::{Alphabet, Body, decode, udh};
-
-/// esm_class: the text begins with a user data header.
-const ESM_UDH: u8 = 0x40;
 
 /// What an operator delivered.
 #[derive(Debug)]
@@ -63,10 +61,6 @@ fn mo(view: &MessageView<'_>, text: &[u8], operator: &Operator, now: Timestamp) 
     let (body, dcs_class) = decode::decode(operator.alphabet, view.data_coding, text.clone(), header.length)
         .unwrap_or((Body { alphabet: Alphabet::Octets, octets: text }, 0));
     let sar = fields::segmentation(view).ok().flatten();
-    let mut tlvs = BytesMut::new();
-    for item in view.tlvs.iter().filter(|item| fields::is_passed_on(item.tag)) {
-        tlv::put(&mut tlvs, item.tag, item.value);
-    }
     Mo {
         operator: Arc::clone(&operator.name),
         source: view.source.to_address(),
@@ -77,6 +71,6 @@ fn mo(view: &MessageView<'_>, text: &[u8], operator: &Operator, now: Timestamp) 
         concatenation: header.concatenation.or(sar),
         udh: header.elements,
         body,
-        tlvs: tlvs.freeze(),
+        tlvs: fields::passed_on(view),
     }
 }

@@ -11,9 +11,10 @@ use tokio::task::JoinHandle;
 use super::bind::Slot;
 use super::give_way::GiveWay;
 use crate::config::{Bind, Operator};
-use crate::gateway::{Gateway, OperatorSettings, OperatorState, lock, monotonic};
+use crate::gateway::{Gateway, OperatorSettings, OperatorState, lock};
 use crate::journal::ReadBack;
 use crate::ledger::{Event, Failure};
+use crate::link;
 use crate::message::{MessageId, OperatorKey, Timestamp};
 use crate::metrics::BindMetrics;
 use crate::receipt::State;
@@ -51,7 +52,7 @@ impl BindStatus {
     }
     fn turn(&self, up: bool) {
         if self.up.swap(up, Ordering::Relaxed) != up {
-            *lock(&self.changed) = monotonic();
+            *lock(&self.changed) = link::now();
         }
     }
     pub(super) fn slowed(&self, per_second: Option<f64>) {
@@ -73,7 +74,7 @@ impl BindStatus {
     }
     /// How long it has been up, or down.
     pub fn unchanged_for(&self) -> Duration {
-        monotonic().saturating_duration_since(*lock(&self.changed))
+        link::now().saturating_duration_since(*lock(&self.changed))
     }
     /// Why it went down last; empty while it is up.
     pub fn reason(&self) -> String {
@@ -172,7 +173,7 @@ impl Running {
             up: AtomicBool::new(false),
             window: AtomicUsize::new(0),
             reason: Mutex::new("connecting".to_owned()),
-            changed: Mutex::new(monotonic()),
+            changed: Mutex::new(link::now()),
             slowed_to: AtomicU32::new(0),
         });
         let (stop, stopped) = watch::channel(false);

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordVerifier, Version};
@@ -19,7 +19,7 @@ use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::server::ParsedCertificate;
 
 use crate::config::{Account, Credential};
-use crate::gateway::{AccountSettings, Settings};
+use crate::gateway::{AccountSettings, Settings, lock};
 
 /// Position of the account in [`crate::config::Config::accounts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,11 +201,6 @@ impl Entry {
         let accepted = *lock(&self.accepted);
         accepted.zip(tag).is_some_and(|(accepted, tag)| accepted.ct_eq(tag).into())
     }
-}
-
-/// A tag is whole or absent, so a poisoned lock holds nothing half done.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Argon2id at its cheapest with a secret key: in effect a keyed BLAKE2b, some tens of microseconds. Equal tags stand for equal

@@ -35,13 +35,13 @@ impl<T> Session<T> {
 
     /// Handles the responses in `buf`, of a peer that will not hear anything any more, and passes over its requests.
     pub fn handle_answers(&mut self, now: Instant, buf: &mut BytesMut) {
-        while !self.is_closed()
-            && let Ok(Some(frame)) = frame::cut(buf, self.settings.max_pdu)
-        {
+        let mut answers = BytesMut::new();
+        while let Ok(Some(frame)) = frame::cut(buf, self.settings.max_pdu) {
             if frame.command_id().is_response() {
-                self.handle_frame(now, frame);
+                answers.extend_from_slice(frame.bytes());
             }
         }
+        self.handle_bytes(now, &mut answers);
     }
 
     /// The connection has ended.
