@@ -386,8 +386,13 @@ fn mobile_complaint(book: &Book, mobile: &Mobile) -> Option<String> {
         if part.acknowledged && arrived == 0 && !book.damaged {
             return Some(format!("part {} was acknowledged and never arrived", at + 1));
         }
-        if too_often(book, &mobile.arrivals, part.copies) || too_often(book, &part.arrivals, part.copies) {
-            return Some("came again without a reason".to_owned());
+        // Joined or alone: each copy can have arrived once.
+        let mut arrivals = [&mobile.arrivals[..], &part.arrivals].concat();
+        arrivals.sort_by_key(|arrival| arrival.at);
+        // A copy of a part is known by its reference.
+        let copies = if mobile.parts.len() > 1 { part.copies.min(1) } else { part.copies };
+        if too_often(book, &arrivals, copies) {
+            return Some(format!("part {} came again without a reason", at + 1));
         }
     }
     None
