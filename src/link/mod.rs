@@ -23,7 +23,7 @@ pub use stream::{Connecting, Connector, Memory, Network, Stream, connect};
 const READ_SIZE: usize = 64 * 1024;
 
 /// Reads after a time limit is over before it counts although there is more to be read: an answer that came in time may be among what the
-/// kernel holds, some megabytes, of a connection that nobody read for a while.
+/// kernel holds, some megabytes, of a connection that nobody read for a while. As many are read of one that cannot be written to any more.
 const READS_OVERDUE: usize = 128;
 
 /// Octets of output that may wait for the socket before reading stops: a peer that does not read its answers gets no more.
@@ -87,7 +87,10 @@ impl<T> Link<T> {
         match moved {
             Moved::In(0) => self.session.handle_eof(),
             // Who cannot be answered will ask again.
-            Moved::In(_) if self.broken => self.session.handle_answers(now, &mut self.input),
+            Moved::In(_) if self.broken => {
+                self.reads_overdue += 1;
+                self.session.handle_answers(now, &mut self.input);
+            }
             Moved::In(_) => {
                 self.handle_input();
                 self.reads_overdue = if due.is_some_and(|due| due <= now) { self.reads_overdue + 1 } else { 0 };
@@ -130,7 +133,7 @@ impl<T> Link<T> {
     /// What a peer that has gone said before: its answers may be among it, and what it has taken must not be sent twice.
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Moved {
         self.output.clear();
-        if self.session.is_paused() {
+        if self.session.is_paused() || self.reads_overdue > READS_OVERDUE {
             return Moved::Broken;
         }
         // Nothing to read means nothing more will come, so it must not mean that this task has had its turn.

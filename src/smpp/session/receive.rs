@@ -36,9 +36,16 @@ impl<T> Session<T> {
     /// Handles the responses in `buf`, of a peer that will not hear anything any more, and passes over its requests.
     pub fn handle_answers(&mut self, now: Instant, buf: &mut BytesMut) {
         let mut answers = BytesMut::new();
-        while let Ok(Some(frame)) = frame::cut(buf, self.settings.max_pdu) {
-            if frame.command_id().is_response() {
-                answers.extend_from_slice(frame.bytes());
+        loop {
+            match frame::cut(buf, self.settings.max_pdu) {
+                Ok(Some(frame)) if frame.command_id().is_response() => answers.extend_from_slice(frame.bytes()),
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                // What follows cannot be read either.
+                Err(_) => {
+                    buf.clear();
+                    break;
+                }
             }
         }
         self.handle_bytes(now, &mut answers);
