@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How long the one before is waited for.
 const TURN: Duration = Duration::from_secs(5);
 
-/// Between two slices.
+/// Between two slices at least; as long as the slice took if that is longer, so that half of the journal's time is left to everybody else.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Characters of what was asked for that a refusal repeats.
@@ -167,6 +167,7 @@ impl<'g> Search<'g> {
         let mut below = MessageId(u64::MAX);
         while self.found.len() <= SHOWN {
             let (sought, reads) = (sought.clone(), asked.is_some());
+            let began = Instant::now();
             let slice = ask(self.gateway, move |lookup| {
                 let Look { found, from } = lookup.search(&sought, among, below);
                 let read = |id: MessageId| (id, if reads { lookup.recipient(id) } else { None });
@@ -188,7 +189,7 @@ impl<'g> Search<'g> {
                 return Ok(());
             }
             below = from;
-            sleep(PAUSE).await;
+            sleep(began.elapsed().max(PAUSE)).await;
         }
         Ok(())
     }

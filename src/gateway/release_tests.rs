@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::chance::Chance;
 use crate::config::{self, Config};
 use crate::gateway::{Gateway, Outside, Settings};
-use crate::ledger::{Ids, KeyMaker, PartSet, Waiting};
+use crate::ledger::{Ids, KeyMaker, PartSet, Rules, Waiting};
 use crate::message::{
     AccountKey, Address, Job, Mail, MailContent, MailedMo, Message, MessageId, Names, OperatorKey, Timestamp, test_job,
 };
@@ -145,4 +145,23 @@ async fn what_is_in_a_mailbox_can_still_be_fetched_after_a_long_stop() {
         crate::mailbox::look(&world.0).await;
         assert_eq!(account.mailbox(|mailbox| mailbox.len()), kept, "{later}");
     }
+}
+
+/// A subscriber's text must not reach a customer because one country came first.
+#[test]
+fn a_national_number_that_is_one_accounts_here_and_anothers_there_is_nobodys() {
+    let bind = "[[operator.bind]]\naddress = \"127.0.0.1:1\"\nsystem_id = \"gw\"\npassword = \"secret12\"\n";
+    let mut text = format!("[[operator]]\nname = \"a\"\n{bind}");
+    for (name, country, number) in
+        [("shop", "FI", "+358701234567"), ("butik", "SE", "+46701234567"), ("pood", "EE", "+37250123456")]
+    {
+        text += &format!("[[account]]\nsystem_id = \"{name}\"\npassword = \"secret12\"\ncountry = \"{country}\"\n");
+        text += &format!("[[inbound]]\nnumber = \"{number}\"\naccount = \"{name}\"\n");
+    }
+    let config = config::parse(&text, "conf/x.toml", &config::Disk::from_environment()).expect("a configuration");
+    let settings = Settings::build(config, &Arc::default(), &Arc::default(), [7; 32]).expect("settings");
+    let owner = |ton, number: &[u8]| settings.inbound(&Address::new(ton, 1, number), Some("hei"));
+    assert_eq!(owner(2, b"0701234567"), None, "it may be Finnish or Swedish");
+    assert_eq!([owner(1, b"358701234567"), owner(1, b"46701234567")], [Some("shop".into()), Some("butik".into())]);
+    assert_eq!(owner(2, b"50123456"), Some("pood".into()));
 }

@@ -25,7 +25,8 @@ pub struct Settings {
     pub config: Config,
     pub table: Table,
     inbound: Inbound,
-    inbound_numbers: NumberRules,
+    /// By which rules numbers are completed: without a country first, then by each that an account has, in the order of the configuration.
+    numbers: Vec<NumberRules>,
     accounts: HashMap<AccountKey, Arc<AccountSettings>>,
     account_keys: Vec<AccountKey>,
     by_system_id: HashMap<Arc<str>, AccountKey>,
@@ -88,6 +89,7 @@ impl Settings {
         });
         let listeners = listeners.collect();
         let policies = policies(&config);
+        let numbers = all_numbers(&config, &policies);
         let by_key = account_keys.iter().copied().zip(config.accounts.iter().cloned().zip(policies));
         let by_key = by_key.map(|(key, (config, policy))| (key, Arc::new(AccountSettings { key, config, policy }))).collect();
         let (Some(table), Some(inbound), true) = (table, inbound, faults.is_empty()) else { return Err(faults) };
@@ -96,7 +98,7 @@ impl Settings {
         Ok(Settings {
             table,
             inbound,
-            inbound_numbers: NumberRules::international(),
+            numbers,
             accounts: by_key,
             account_keys,
             by_system_id,
@@ -124,20 +126,12 @@ impl Settings {
 
     /// By which rules the numbers of an account's messages are completed; of one that is not configured any more, without a country.
     pub fn numbers_of(&self, account: AccountKey) -> &NumberRules {
-        self.account(account).map_or(&self.inbound_numbers, |account| &account.policy.numbers)
+        self.account(account).map_or(&self.numbers[0], |account| &account.policy.numbers)
     }
 
     /// All rules by which numbers are completed, those of each country once.
-    pub fn all_numbers(&self) -> Vec<&NumberRules> {
-        let mut countries = vec![None];
-        let mut rules = vec![&self.inbound_numbers];
-        for account in self.accounts.values() {
-            if !countries.contains(&account.config.country) {
-                countries.push(account.config.country);
-                rules.push(&account.policy.numbers);
-            }
-        }
-        rules
+    pub fn all_numbers(&self) -> &[NumberRules] {
+        &self.numbers
     }
 
     pub fn operator(&self, key: OperatorKey) -> Option<&Arc<OperatorSettings>> {
@@ -164,10 +158,12 @@ impl Rules for Settings {
     }
 
     fn inbound(&self, number: &Address, text: Option<&str>) -> Option<Arc<str>> {
+        // Most operators write whole numbers; one that writes them as at home is at home where one of the accounts is. When that may be here
+        // or there it is nobody's.
         let owner = |rules: &NumberRules| self.inbound.choose(&rules.normalise(number).ok()?.digits, text);
-        // Most operators write whole numbers; one that writes them as at home is at home where one of the accounts is.
-        let key = owner(&self.inbound_numbers).or_else(|| self.all_numbers().into_iter().find_map(owner))?;
-        Some(self.account_names.name(key.0))
+        let mut owners = self.numbers.iter().filter_map(owner);
+        let key = owners.next()?;
+        owners.all(|other| other == key).then(|| self.account_names.name(key.0))
     }
 
     fn limits(&self) -> &Limits {
@@ -197,6 +193,18 @@ fn limits(config: &Config) -> Limits {
         early_receipt: config.messages.early_receipt,
         mo_reassembly: config.messages.mo_reassembly,
     }
+}
+
+fn all_numbers(config: &Config, policies: &[Policy]) -> Vec<NumberRules> {
+    let mut countries = vec![None];
+    let mut rules = vec![NumberRules::international()];
+    for (account, policy) in config.accounts.iter().zip(policies) {
+        if !countries.contains(&account.country) {
+            countries.push(account.country);
+            rules.push(policy.numbers.clone());
+        }
+    }
+    rules
 }
 
 fn policies(config: &Config) -> Vec<Policy> {

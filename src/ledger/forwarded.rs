@@ -12,8 +12,8 @@ use super::mo::Joint;
 use crate::message::{Mail, MailContent, Mo, Timestamp};
 use crate::text::{Alphabet, Body};
 
-/// Messages remembered at most, a few hundred octets each: with more than that a part that comes again may be forwarded again.
-const KEPT: usize = 10_000;
+/// Parts remembered at most: with more than that one that comes again may be forwarded again.
+const KEPT: usize = 40_000;
 
 /// What is remembered of one message.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ struct Gone {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Forwarded {
     gone: HashMap<Joint, Gone>,
+    /// Of all messages.
+    parts: usize,
     by_age: VecDeque<(Timestamp, Joint)>,
 }
 
@@ -35,13 +37,15 @@ impl Forwarded {
     pub fn add(&mut self, joint: &Joint, (sequence, digest): (u8, u64), at: Timestamp) {
         let fresh = self.gone.get(joint).is_none_or(|gone| gone.at != at);
         if fresh {
-            self.gone.insert(joint.clone(), Gone { at, parts: SmallVec::new() });
+            let before = self.gone.insert(joint.clone(), Gone { at, parts: SmallVec::new() });
+            self.parts -= before.map_or(0, |before| before.parts.len());
             self.by_age.push_back((at, joint.clone()));
         }
         if let Some(gone) = self.gone.get_mut(joint) {
             gone.parts.push((sequence, digest));
+            self.parts += 1;
         }
-        if self.by_age.len() > KEPT {
+        while self.parts > KEPT || self.by_age.len() > KEPT {
             self.forget_first();
         }
     }
@@ -62,8 +66,15 @@ impl Forwarded {
     fn forget_first(&mut self) {
         let Some((at, joint)) = self.by_age.pop_front() else { return };
         if self.gone.get(&joint).is_some_and(|gone| gone.at == at) {
-            self.gone.remove(&joint);
+            let gone = self.gone.remove(&joint);
+            self.parts -= gone.map_or(0, |gone| gone.parts.len());
         }
+    }
+
+    /// What was forwarded in the future was while the clock was wrong: it counts as of now.
+    pub fn not_after(&mut self, now: Timestamp) {
+        self.gone.values_mut().for_each(|gone| gone.at = gone.at.min(now));
+        self.by_age.iter_mut().for_each(|(at, _)| *at = now.min(*at));
     }
 
     /// A record read back says that `parts`, whose own records stood before it, were forwarded as `mail`.

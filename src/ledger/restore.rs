@@ -147,6 +147,7 @@ impl Ledger {
         self.history.forget_notes();
         let mut restored = Restored::default();
         self.resumed_at = t.now;
+        self.forwarded.not_after(t.now);
         for page in self.index.pages() {
             for id in self.index.ids_of(page) {
                 self.resume_one(id, &mut restored, t);

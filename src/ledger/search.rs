@@ -4,6 +4,7 @@
 //! pending and all that is remembered is gone through, newest first, a slice at a time, for the journal thread to do its work in between.
 //! What a slice looks at is in memory: the last digits of the number, and the operators' ids.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 
 use smallvec::SmallVec;
@@ -16,8 +17,10 @@ use super::{Ledger, Log, Rules};
 use crate::message::{AccountKey, Address, MessageId, OperatorKey};
 use crate::receipt::id::{sought_keys, stored_key};
 
-/// Pages that a slice goes through at most: about half a millisecond's work, as much as everybody may have to wait for anyway.
+/// What a slice looks at, at most: pages, and parts of messages where it looks at those. About half a millisecond's work, as much as everybody
+/// may have to wait for anyway.
 const PAGES: usize = 500;
+const PARTS: usize = 4_000;
 
 /// A slice ends when it has found so many: whoever asks may have to read each of them from the disk.
 const FOUND: usize = 32;
@@ -45,10 +48,12 @@ impl Sought {
         matches!(self, Sought::Digits(digits) if digits.contains(&NO_SUFFIX))
     }
 
-    fn fits(&self, destination: u32, parts: &[Part], rules: &impl Rules) -> bool {
+    /// `looked_at` counts parts.
+    fn fits(&self, destination: u32, parts: &[Part], rules: &impl Rules, looked_at: &Cell<usize>) -> bool {
         match self {
             Sought::Digits(digits) => digits.contains(&destination),
             Sought::OperatorId { operator, id } => parts.iter().any(|part| {
+                looked_at.set(looked_at.get() + 1);
                 let Some(key) = part.operator().filter(|key| operator.is_none_or(|operator| operator == *key)) else {
                     return false;
                 };
@@ -90,6 +95,7 @@ impl Ledger {
     /// The next slice of a search: what was accepted before the message `below`.
     pub fn search(&self, sought: &Sought, among: Among, below: MessageId, rules: &impl Rules) -> Look {
         let mut look = Look::default();
+        let looked_at = Cell::new(0);
         let mut page = page_of(below) + 1;
         for _ in 0..PAGES {
             let pending = self.index.page_before(page).filter(|_| among == Among::All);
@@ -99,7 +105,7 @@ impl Ledger {
             };
             page = next;
             let before = look.found.len();
-            self.search_page(page, sought, among, rules, &mut look.found);
+            self.search_page(page, (sought, among), rules, &looked_at, &mut look.found);
             look.found.retain(|id| *id < below);
             look.found[before..].sort_unstable_by_key(|id| Reverse(*id));
             look.from = Some(first_of(page));
@@ -109,19 +115,30 @@ impl Ledger {
                 look.from = look.found.last().copied();
                 break;
             }
+            if looked_at.get() > PARTS {
+                break;
+            }
         }
         look
     }
 
-    fn search_page(&self, page: u64, sought: &Sought, among: Among, rules: &impl Rules, found: &mut Vec<MessageId>) {
+    fn search_page(
+        &self,
+        page: u64,
+        (sought, among): (&Sought, Among),
+        rules: &impl Rules,
+        looked_at: &Cell<usize>,
+        found: &mut Vec<MessageId>,
+    ) {
         if among == Among::All {
             let pending = self.index.items_of(page).filter(|(_, item)| match &item.what {
-                What::Message(pending) => sought.fits(pending.destination, &pending.parts, rules),
+                What::Message(pending) => sought.fits(pending.destination, &pending.parts, rules, looked_at),
                 What::Mail { .. } | What::Parked(_) | What::MoPart(_) => false,
             });
             found.extend(pending.map(|(id, _)| id));
         }
-        let finished = self.history.items_of(page).filter(|(_, past)| sought.fits(past.destination, &past.parts, rules));
+        let finished = self.history.items_of(page);
+        let finished = finished.filter(|(_, past)| sought.fits(past.destination, &past.parts, rules, looked_at));
         found.extend(finished.map(|(id, _)| id));
     }
 

@@ -58,7 +58,7 @@ pub struct PartStatus {
     pub error: u16,
 }
 
-/// A receipt that belonged to nothing.
+/// A receipt without a message, so far or for good.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StrayReceipt {
     pub operator: Arc<str>,

@@ -102,6 +102,8 @@ impl<T> Link<T> {
             Moved::Time => self.session.handle_timeout(now),
             Moved::Broken => {
                 self.output.clear();
+                // A paused session has left in the buffer what came before.
+                self.session.handle_answers(now, &mut self.input);
                 self.session.handle_eof();
             }
         }
@@ -133,7 +135,7 @@ impl<T> Link<T> {
     /// What a peer that has gone said before: its answers may be among it, and what it has taken must not be sent twice.
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Moved {
         self.output.clear();
-        if self.session.is_paused() || self.reads_overdue > READS_OVERDUE {
+        if self.reads_overdue > READS_OVERDUE {
             return Moved::Broken;
         }
         // Nothing to read means nothing more will come, so it must not mean that this task has had its turn.
@@ -331,5 +333,60 @@ mod tests {
         assert!(matches!(events[0], Event::Response { token: 7, .. }), "{events:?}");
         let Event::Closed { unanswered, .. } = &events[1] else { panic!("{events:?}") };
         assert_eq!(unanswered, &[8, 9]);
+    }
+
+    /// Says these things one after the other and has gone then; takes nothing any more after the last but one.
+    struct Dying {
+        said: std::collections::VecDeque<Vec<u8>>,
+    }
+
+    impl AsyncRead for Dying {
+        fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let Some(said) = self.said.pop_front() else { return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())) };
+            buf.put_slice(&said);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Dying {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(if self.said.len() < 2 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(buf.len()) })
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Its requests, which have no place any more, stand before its answers: one in our buffer, the other in the kernel.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_peer_said_before_it_went_is_heard_although_the_session_was_paused() {
+        let session = binding(Settings { peer_window: 1, ..Settings::new(Role::Esme) });
+        let deliver = |sequence| header(0x0000_0005, sequence, &[0; 17]);
+        let answer = |sequence| header(0x8000_0004, sequence, b"id\0");
+        let buffered = [deliver(1), deliver(2), answer(2)].concat();
+        let said = [header(0x8000_0009, 1, b"\0"), buffered, [deliver(3), answer(3)].concat()].into();
+        let mut link = Link::new(Stream::Memory(Box::new(Dying { said })), session);
+        link.progress().await;
+        assert!(matches!(link.session.poll_event(), Some(Event::Bound { .. })));
+        for token in [7, 8, 9] {
+            link.session.send(now(), CommandId::SubmitSm, token, |_| ()).expect("room");
+        }
+        link.progress().await;
+        assert!(link.session.is_paused());
+        link.session.send(now(), CommandId::SubmitSm, 10, |_| ()).expect("room");
+        let mut events: Vec<_> = std::iter::from_fn(|| link.session.poll_event()).collect();
+        for _ in 0..5 {
+            link.progress().await;
+            events.extend(std::iter::from_fn(|| link.session.poll_event()));
+        }
+        let answered = events.iter().filter_map(|event| match event {
+            Event::Response { token, .. } => Some(*token),
+            _ => None,
+        });
+        assert_eq!(answered.collect::<Vec<_>>(), [7, 8], "{events:?}");
+        assert!(matches!(events.last(), Some(Event::Closed { unanswered, .. }) if unanswered == &[9, 10]), "{events:?}");
     }
 }

@@ -267,8 +267,9 @@ impl fmt::Display for OpenError {
             OpenError::Version { file, found, supported } => {
                 write!(
                     f,
-                    "{file} has spool format {found}, this program reads formats up to {supported}: let the version that wrote it deliver \
-                     what it holds, then move the spool's folder away"
+                    "{file} has spool format {found}, this program reads formats {} to {supported}: let the version that wrote it deliver \
+                     what it holds, then move the spool's folder away",
+                    header::OLDEST_VERSION
                 )
             }
             OpenError::Io(error) => write!(f, "the spool cannot be opened: {error}"),

@@ -46,7 +46,7 @@ pub fn operator(section: Section<'_>, timers: &Timers) -> Operator {
         addresses: addresses(section.table("addresses")),
         min_validity: section.duration("min_validity", Duration::ZERO, limit::MIN_VALIDITY),
         send_validity: section.flag("send_validity", true),
-        tlvs: section.flag("tlvs", interface_version != InterfaceVersion::V33),
+        tlvs: section.flag("tlvs", true) && interface_version != InterfaceVersion::V33,
         strict: section.flag("strict", false),
         receipt_time_zone: section
             .parsed("receipt_time_zone", "an offset such as \"+02:00\"", values::utc_offset)
@@ -87,8 +87,8 @@ fn check_binds(section: &Section<'_>, operator: &Operator) {
 
 fn check_tlvs(section: &Section<'_>, operator: &Operator) {
     let version = operator.interface_version;
-    if operator.tlvs && version == InterfaceVersion::V33 {
-        section.error("tlvs", "expected false: SMPP 3.3 has no TLVs");
+    if section.has("tlvs") && section.flag("tlvs", true) && version == InterfaceVersion::V33 {
+        section.warning("tlvs", "SMPP 3.3 has no TLVs: none are sent");
     }
     if !operator.tlvs && matches!(operator.long_messages, LongMessages::Sar | LongMessages::Payload) {
         section.error("long_messages", "expected udh8 | udh16 for an operator without TLVs");

@@ -176,3 +176,23 @@ fn a_part_taken_by_nobody_is_unreadable() {
     let sent = Bytes::from_static(&[0, 1, 0, 0, 0, 9, 0, 2, b'i', b'd']);
     assert_eq!(ledger.restore(kind::SENT, MessageId(1), Location::default(), sent), Err(Unreadable));
 }
+
+/// In version 3 of the spool a message was ended by the same record as a mailbox item, and a receipt did not say which part it was about.
+#[test]
+fn records_of_the_version_before_end_their_messages() {
+    let mut world = World::new();
+    let (taken, told) = (world.accept(1, 1), world.accept(2, 1));
+    world.sent(&taken, (0, 1), A, "a");
+    world.sent(&told, (0, 1), A, "b");
+    world.receipt(A, "b", State::Delivered);
+    let entry = world.log.records.iter_mut().find(|entry| entry.kind == kind::MAIL).expect("a receipt");
+    let mut item = Reader(entry.payload.clone());
+    let closes = records::closes(&mut item).expect("what it closes");
+    assert!(closes.things == [MessageId(2)] && closes.part.is_some());
+    entry.payload = [&1u16.to_be_bytes()[..], &2u64.to_be_bytes(), &[0; 8], &item.0].concat().into();
+    world.log.append_change(kind::DONE, MessageId(1), &[]);
+    let mut again = world.restarted();
+    assert_eq!((again.ledger.pending_messages(), again.mail().len()), (0, 1));
+    assert_eq!(again.ledger.standing(MessageId(2)).expect("remembered").state, Some(State::Delivered));
+    assert_eq!(again.ledger.standing(MessageId(1)), None, "in which state it ended is not known");
+}

@@ -310,3 +310,21 @@ fn parts_without_the_first_do_not_go_by_a_word_in_their_middle() {
     world.tick_after(300);
     assert_eq!(forwarded(&mut world), [part("shop", "Quiz is what we do", 2)]);
 }
+
+/// It is remembered as of the start, and not until that day comes.
+#[test]
+fn what_was_forwarded_by_a_clock_that_was_ahead_is_forgotten_in_time() {
+    let mut world = World::new();
+    let right = world.now;
+    world.now = right.plus(Duration::from_secs(31_536_000));
+    comes(&mut world, "a ", (9, 2, 1));
+    comes(&mut world, "b", (9, 2, 2));
+    assert_eq!(forwarded(&mut world), [whole("shop", "a b")]);
+    world.now = right;
+    let mut world = world.restarted();
+    forwarded(&mut world);
+    world.tick_after(86_400);
+    comes(&mut world, "a ", (9, 2, 1));
+    comes(&mut world, "b", (9, 2, 2));
+    assert_eq!(forwarded(&mut world), [whole("shop", "a b")], "another message");
+}

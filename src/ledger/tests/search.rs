@@ -78,6 +78,20 @@ fn a_slice_looks_at_so_much_however_much_there_is_and_whatever_happens_between_t
 }
 
 #[test]
+fn where_parts_are_looked_at_a_slice_ends_by_their_number() {
+    let mut world = World::new();
+    for id in 1..=2_000 {
+        let job = world.accept(id, 1);
+        for part in 0..3 {
+            world.sent(&job, (part, 3), A, &format!("{id}-{part}"));
+        }
+    }
+    let (ids, slices) = all(&world, &known_as(Some(A), "7-2"), Among::All);
+    assert_eq!((ids, slices), (vec![7], 2), "6,000 parts");
+    assert_eq!(all(&world, &to("358409999999"), Among::All).1, 1);
+}
+
+#[test]
 fn the_whole_number_of_a_message_is_read_from_the_disk_when_memory_has_its_last_digits_only() {
     let mut world = World::new();
     // Of four the payload is in memory.

@@ -57,6 +57,36 @@ fn a_recycled_file_shows_nothing_of_its_earlier_life() {
     assert_eq!(again.recovery.damaged, 0);
 }
 
+/// What an update finds. What it writes is of its own format.
+#[test]
+fn a_spool_of_version_3_is_read_and_goes_on_in_segments_of_version_4() {
+    let disk = SimDisk::new();
+    let mut journal = Journal::open(&disk);
+    journal.put(1, 1);
+    journal.put(2, 2);
+    journal.commit();
+    drop(journal);
+    for name in disk.names() {
+        disk.alter(&name, |content| {
+            for copy in [0, 4096] {
+                if content[copy..copy + 8] == *b"smppgwsp" {
+                    content[copy + 8] = 3;
+                    let checksum = crc32fast::hash(&content[copy..copy + 60]);
+                    content[copy + 60..copy + 64].copy_from_slice(&checksum.to_le_bytes());
+                }
+            }
+        });
+    }
+    let mut again = Journal::open(&disk);
+    assert_eq!(again.committed, Values::from([(1, 1), (2, 2)]));
+    again.put(3, 3);
+    again.commit();
+    drop(again);
+    let versions: Vec<u8> = disk.names().iter().map(|name| disk.content(name)[8]).collect();
+    assert!(versions.contains(&3) && versions.contains(&4), "{versions:?}");
+    assert_eq!(Journal::open(&disk).committed, Values::from([(1, 1), (2, 2), (3, 3)]));
+}
+
 #[test]
 fn another_format_version_is_refused_and_the_files_are_left_alone() {
     let disk = SimDisk::new();
