@@ -103,6 +103,9 @@ pub struct Receipt {
     pub part: Option<u8>,
 }
 
+/// Copies of a part that come with less than this between them are known for what they are: `mo_reassembly`, and some room.
+const KNOWN: Duration = Duration::from_secs(50);
+
 /// Everything seen of one attempt.
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -389,9 +392,11 @@ fn mobile_complaint(book: &Book, mobile: &Mobile) -> Option<String> {
         // Joined or alone: each copy can have arrived once.
         let mut arrivals = [&mobile.arrivals[..], &part.arrivals].concat();
         arrivals.sort_by_key(|arrival| arrival.at);
-        // A copy of a part is known by its reference.
-        let copies = if mobile.parts.len() > 1 { part.copies.min(1) } else { part.copies };
-        if too_often(book, &arrivals, copies) {
+        // A copy of a part is known by its reference, for as long as parts are waited for. (A slow disk lets what came long after
+        // another arrive close behind it.)
+        let known = |two: &&[Arrival]| mobile.parts.len() > 1 && !book.disk_slow && two[1].at - two[0].at < KNOWN;
+        let is_known = arrivals.windows(2).filter(known).any(|two| repeated(book, two));
+        if is_known || too_often(book, &arrivals, part.copies) {
             return Some(format!("part {} came again without a reason", at + 1));
         }
     }
