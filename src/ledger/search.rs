@@ -17,8 +17,8 @@ use super::{Ledger, Log, Rules};
 use crate::message::{AccountKey, Address, MessageId, OperatorKey};
 use crate::receipt::id::{sought_keys, stored_key};
 
-/// What a slice looks at, at most: pages, and parts of messages where it looks at those. About half a millisecond's work, as much as everybody
-/// may have to wait for anyway.
+/// What a slice looks at, at most: pages, and parts of messages where it looks at those, which takes longer. Not more work than everybody has to
+/// wait for anyway.
 const PAGES: usize = 500;
 const PARTS: usize = 4_000;
 

@@ -31,6 +31,7 @@ const BIND_TYPES: [(&str, BindType); 3] =
 
 pub fn operator(section: Section<'_>, timers: &Timers) -> Operator {
     let interface_version = section.choice("interface_version", InterfaceVersion::default(), &VERSIONS);
+    let tlvs = section.flag("tlvs", true);
     let operator = Operator {
         name: name(&section),
         window: section.count("window", default::OPERATOR_WINDOW, limit::WINDOW),
@@ -46,7 +47,7 @@ pub fn operator(section: Section<'_>, timers: &Timers) -> Operator {
         addresses: addresses(section.table("addresses")),
         min_validity: section.duration("min_validity", Duration::ZERO, limit::MIN_VALIDITY),
         send_validity: section.flag("send_validity", true),
-        tlvs: section.flag("tlvs", true) && interface_version != InterfaceVersion::V33,
+        tlvs: tlvs && interface_version != InterfaceVersion::V33,
         strict: section.flag("strict", false),
         receipt_time_zone: section
             .parsed("receipt_time_zone", "an offset such as \"+02:00\"", values::utc_offset)
@@ -56,7 +57,7 @@ pub fn operator(section: Section<'_>, timers: &Timers) -> Operator {
         line: section.line(),
     };
     check_binds(&section, &operator);
-    check_tlvs(&section, &operator);
+    check_tlvs(&section, &operator, tlvs);
     section.unknown_keys();
     operator
 }
@@ -85,9 +86,10 @@ fn check_binds(section: &Section<'_>, operator: &Operator) {
     }
 }
 
-fn check_tlvs(section: &Section<'_>, operator: &Operator) {
+/// `wanted`: the section says so, or nothing.
+fn check_tlvs(section: &Section<'_>, operator: &Operator, wanted: bool) {
     let version = operator.interface_version;
-    if section.has("tlvs") && section.flag("tlvs", true) && version == InterfaceVersion::V33 {
+    if wanted && section.has("tlvs") && version == InterfaceVersion::V33 {
         section.warning("tlvs", "SMPP 3.3 has no TLVs: none are sent");
     }
     if !operator.tlvs && matches!(operator.long_messages, LongMessages::Sar | LongMessages::Payload) {
